@@ -1,0 +1,67 @@
+"""What the machine at hand tells about itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+_X86 = {"x86_64", "AMD64"}
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return the CPU's feature flags as the operating system names them; empty if it does not."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                if line.startswith(("flags", "Features")):
+                    return frozenset(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return frozenset()
+
+
+def cpu_name() -> str:
+    """Return the CPU's model name."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def profile() -> dict[str, dict[str, Any]]:
+    """Return the tables of a target profile that can be read from this machine."""
+    flags = cpu_flags()
+    wide = {"avx512f", "avx512vl", "avx512bw", "avx512dq"} <= flags
+    if platform.machine() in _X86 and {"avx2", "fma"} <= flags:
+        vector = {"bits": 512, "registers": 32} if wide else {"bits": 256, "registers": 16}
+        needs = ["avx2", "fma"] + (["avx512f", "avx512vl", "avx512bw", "avx512dq"] if wide else [])
+    else:
+        vector = {"bits": 128, "registers": 16 if platform.machine() in _X86 else 32}
+        needs = []
+    cache = {"l1": _cache(1, "size", 32 << 10), "l2": _cache(2, "size", 256 << 10)}
+    cache["line"] = _cache(1, "coherency_line_size", 64)
+    return {"vector": vector, "cache": cache, "cpu": {"cores": cores(), "needs": needs}}
+
+
+def _cache(level: int, entry: str, otherwise: int) -> int:
+    """Read an entry (size, coherency_line_size) of the first core's data cache, in bytes."""
+    for cache in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            kind = (cache / "type").read_text().strip()
+            if kind != "Instruction" and int((cache / "level").read_text()) == level:
+                text = (cache / entry).read_text().strip()
+                return int(text.rstrip("KM")) << {"K": 10, "M": 20}.get(text[-1], 0)
+        except (OSError, ValueError):
+            continue
+    return otherwise

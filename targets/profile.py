@@ -1,0 +1,196 @@
+"""A device profile: what schedules and the cost model need to know about a target."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvm_sparse.errors import TargetError
+from tvm_sparse.targets import native
+
+if TYPE_CHECKING:
+    import tvm
+
+_FOLDER = Path(__file__).parent
+# Where each field of Target stands in the TOML file.
+_PLACES = {
+    "bits": "vector",
+    "registers": "vector",
+    "l1": "cache",
+    "l2": "cache",
+    "line": "cache",
+    "fma_per_cycle": "rates",
+    "loads_per_cycle": "rates",
+    "ghz": "rates",
+    "gbytes": "rates",
+    "cores": "cpu",
+    "needs": "cpu",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A device that networks are compiled for.
+
+    Parameters
+    ----------
+    name, description : str
+    tvm : dict
+        The target as TVM takes it, e.g. ``{"kind": "llvm", "mcpu": "cortex-a72"}``; the value
+        ``"native"`` of ``mcpu`` stands for the machine at hand.
+    bits, registers : int
+        Width in bits, and number, of the vector registers.
+    l1, l2, line : int
+        Bytes of a core's data caches and of a cache line.
+    fma_per_cycle, loads_per_cycle : float
+        Vector fused multiply-adds, and vector loads from L1, that a core starts each cycle.
+    ghz, gbytes : float
+        Clock under vector load (GHz), and memory bandwidth of one core (GB/s).
+    cores : int
+    needs : tuple of str
+        CPU feature flags without which compiled code cannot run.
+    """
+
+    name: str
+    description: str = ""
+    tvm: dict[str, Any] = field(default_factory=lambda: {"kind": "llvm"}, hash=False)
+    bits: int = 128
+    registers: int = 16
+    l1: int = 32 << 10
+    l2: int = 256 << 10
+    line: int = 64
+    fma_per_cycle: float = 2.0
+    loads_per_cycle: float = 2.0
+    ghz: float = 3.0
+    gbytes: float = 12.0
+    cores: int = 1
+    needs: tuple[str, ...] = ()
+
+    @property
+    def lanes(self) -> int:
+        """Floats in a vector register."""
+        return self.bits // 32
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the profile stands for the machine at hand."""
+        return self.tvm.get("mcpu") == "native"
+
+    def missing(self) -> list[str]:
+        """Return the CPU flags that the target needs and this machine lacks."""
+        flags = native.cpu_flags()
+        return [need for need in self.needs if need not in flags]
+
+    def to_tvm(self) -> tvm.target.Target:
+        """Return the TVM target; imports TVM."""
+        from tvm.target import Target as TvmTarget
+        from tvm.target.codegen import llvm_get_system_cpu
+
+        attrs = {"num-cores": self.cores, **self.tvm}
+        if self.is_native:
+            attrs["mcpu"] = llvm_get_system_cpu()
+        try:
+            return TvmTarget(attrs)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise TargetError(
+                f"TVM does not accept the [tvm] table of target {self.name!r}: {error}"
+            ) from error
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the packaged targets, sorted."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def load(target: str | Path | Target | tvm.target.Target) -> Target:
+    """Return the profile of a target.
+
+    Parameters
+    ----------
+    target : str, path, Target or tvm.target.Target
+        A packaged profile's name (`names`), the path of a TOML profile, or a target itself.
+
+    Raises
+    ------
+    TargetError
+        If there is no such profile, or it is invalid.
+    """
+    if isinstance(target, Target):
+        return target
+    if not isinstance(target, (str, Path)):
+        return _from_tvm(target)
+    path = _FOLDER / f"{target}.toml"
+    if not path.is_file():
+        path = Path(target)
+    if path.suffix != ".toml" or not path.is_file():
+        raise TargetError(
+            f"unknown target {str(target)!r}; expected one of {', '.join(names())}, "
+            "or the path of a TOML profile"
+        )
+    return _read(path)
+
+
+@cache
+def _read(path: Path) -> Target:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise TargetError(f"cannot read the target profile {path}: {error}") from error
+    _check_names(path, tables)
+    if tables["tvm"].get("mcpu") == "native":
+        tables = {**native.profile(), **tables}
+    values = {name: tables[table][name] for name, table in _PLACES.items() if name in tables.get(table, {})}
+    _check_values(path, values)
+    values["needs"] = tuple(values.get("needs", ()))
+    return Target(name=path.stem, description=tables.get("description", ""), tvm=tables["tvm"], **values)
+
+
+def _check_names(path: Path, tables: dict[str, Any]) -> None:
+    known = {table: {n for n, t in _PLACES.items() if t == table} for table in set(_PLACES.values())}
+    if not isinstance(tables.get("tvm"), dict) or "kind" not in tables["tvm"]:
+        raise TargetError(f'{path}: expected a table [tvm] with at least kind = "llvm"')
+    for table, content in tables.items():
+        if table in {"tvm", "description"}:
+            continue
+        unknown = set(content) - known[table] if table in known else {table}
+        if unknown:
+            raise TargetError(
+                f"{path}: unknown {', '.join(sorted(unknown))}; a profile has the tables "
+                + "; ".join(f"[{t}] {', '.join(sorted(n))}" for t, n in sorted(known.items()))
+            )
+
+
+def _check_values(path: Path, values: dict[str, Any]) -> None:
+    kinds = {f.name: f.type for f in fields(Target)}
+    for name, value in values.items():
+        if name == "needs":
+            good = isinstance(value, list) and all(isinstance(flag, str) for flag in value)
+        else:
+            allowed = (int,) if kinds[name] == "int" else (int, float)
+            good = isinstance(value, allowed) and not isinstance(value, bool) and value > 0
+        if not good:
+            raise TargetError(f"{path}: {name} must be a positive {kinds[name]}, got {value!r}")
+
+
+def _from_tvm(target: tvm.target.Target) -> Target:
+    """Return a profile for a bare TVM target: the nearest packaged one, with TVM's own attributes."""
+    from tvm.target.codegen import llvm_get_cpu_features
+
+    if target.kind.name != "llvm":
+        raise TargetError(
+            f"expected a CPU target (kind llvm), got {target.kind.name!r}; "
+            f"packaged targets: {', '.join(names())}"
+        )
+    attrs = {key: value for key, value in target.attrs.items() if key != "feature"}
+    features = set(llvm_get_cpu_features(target))
+    wide = "x86-avx512" if "avx512f" in features else "x86-avx2" if "avx2" in features else ""
+    profile = load(wide) if wide else Target(name="generic")
+    return replace(
+        profile,
+        name=str(attrs.get("mcpu", "generic")),
+        tvm={"kind": "llvm", **attrs},
+        cores=int(attrs.get("num-cores", native.cores())),
+    )

@@ -1,0 +1,248 @@
+# mypy: ignore-errors
+"""Copy one tile's input into the layout of `tvm_sparse.plane`."""
+
+from tvm.script import tirx as T
+
+from tvm_sparse.layer import Layer
+from tvm_sparse.plane import Plane
+
+_CHUNK = 64  # floats copied by one vector statement; LLVM splits it into registers
+
+
+def packing(layer: Layer, plane: Plane, fill: float = 0.0):
+    """Return the macro ``pack(X, packed)`` for a layer's input.
+
+    Parameters
+    ----------
+    layer : Layer
+    plane : Plane
+    fill : float
+        What stands outside the image: 0 for sums, the smallest float for maxima.
+
+    Notes
+    -----
+    The macro writes ``packed[batch, tile, group, channel * plane.channel + ...]`` in full: lanes
+    that no output uses are filled too, so that no kernel ever computes with uninitialized memory.
+    """
+    if layer.op == "linear":
+        return _pack_linear(layer, plane)
+    if plane.flat:
+        return _pack_flat(layer, plane)
+    if layer.stride == (1, 1):
+        return _pack_rows(layer, plane, fill)
+    return _pack_phases(layer, plane, fill)
+
+
+def _fill_run(width, fill):
+    """Return a macro that fills `width` floats."""
+    full, rest = width // _CHUNK, width % _CHUNK
+
+    @T.macro
+    def run(dst, b, t, g, at):
+        if full > 0:
+            for i in range(T.int64(full)):
+                for j in T.vectorized(T.int64(_CHUNK)):
+                    dst[b, t, g, at + i * _CHUNK + j] = T.float32(fill)
+        if rest > 0:
+            for j in T.vectorized(T.int64(rest)):
+                dst[b, t, g, at + full * _CHUNK + j] = T.float32(fill)
+
+    return run
+
+
+def _copy_run(width, at_source):
+    """Return a macro that copies `width` floats; `at_source` maps a float's number to indices."""
+    full, rest = width // _CHUNK, width % _CHUNK
+
+    @T.macro
+    def run(dst, b, t, g, at, src, start):
+        if full > 0:
+            for i in range(T.int64(full)):
+                for j in T.vectorized(T.int64(_CHUNK)):
+                    dst[b, t, g, at + i * _CHUNK + j] = at_source(src, b, start, i * _CHUNK + j)
+        if rest > 0:
+            for j in T.vectorized(T.int64(rest)):
+                dst[b, t, g, at + full * _CHUNK + j] = at_source(src, b, start, full * _CHUNK + j)
+
+    return run
+
+
+def _pack_flat(layer, plane):
+    batch, height, width = (T.int64(v) for v in layer.input)
+    groups, channels, tiles = (T.int64(v) for v in (layer.groups, layer.weight[1], plane.tiles))
+    run, size = plane.run, plane.size
+    last = plane.positions - (plane.tiles - 1) * run
+
+    def position(src, b, start, i):
+        p = start[1] + i
+        return src[b, start[0], p // width, p % width]
+
+    copy, copy_last = _copy_run(run, position), _copy_run(last, position)
+    fill, fill_last = _fill_run(size - run, 0.0), _fill_run(size - last, 0.0)
+
+    @T.macro
+    def pack(X, packed):
+        for b, t, g, c in T.grid(batch, tiles, groups, channels):
+            with T.sblock("pack"):
+                vb, vt, vg, vc = T.axis.remap("SSSS", [b, t, g, c])
+                T.reads(X[vb, vg * channels + vc, 0:height, 0:width])
+                T.writes(packed[vb, vt, vg, vc * size : vc * size + size])
+                if vt < tiles - 1:
+                    copy(packed, vb, vt, vg, vc * size, X, (vg * channels + vc, vt * run))
+                    fill(packed, vb, vt, vg, vc * size + run)
+                else:
+                    copy_last(packed, vb, vt, vg, vc * size, X, (vg * channels + vc, vt * run))
+                    fill_last(packed, vb, vt, vg, vc * size + last)
+
+    return pack
+
+
+def _pack_linear(layer, plane):
+    """Pack rows of features: the features become the channels, so this transposes."""
+    tiles, channels = T.int64(plane.tiles), T.int64(layer.weight[1])
+    run, size, rows, inner = plane.run, plane.size, plane.positions, layer.input[-1]
+    nested = len(layer.input) == 2
+
+    def feature(X, p, c):
+        return X[p // inner, p % inner, c] if nested else X[p, c]
+
+    @T.macro
+    def pack(X, packed):
+        for b, t, g, c in T.grid(T.int64(1), tiles, T.int64(1), channels):
+            with T.sblock("pack"):
+                vb, vt, vg, vc = T.axis.remap("SSSS", [b, t, g, c])
+                T.writes(packed[vb, vt, vg, vc * size : vc * size + size])
+                for i in range(T.int64(size)):
+                    packed[vb, vt, vg, vc * size + i] = T.if_then_else(
+                        i < run and vt * run + i < rows,
+                        feature(X, T.min(vt * run + i, rows - 1), vc),
+                        T.float32(0),
+                    )
+
+    return pack
+
+
+def _pack_rows(layer, plane, fill):
+    batch, height, width = (T.int64(v) for v in layer.input)
+    groups, channels, tiles = (T.int64(v) for v in (layer.groups, layer.weight[1], plane.tiles))
+    top, left = layer.padding[0], layer.padding[1]
+    rows, pitch, size = plane.rows, plane.pitch, plane.size
+    packed_rows = T.int64(plane.packed_rows)
+    end = plane.packed_rows * pitch
+
+    def pixel(src, b, start, i):
+        return src[b, start[0], start[1], i]
+
+    copy = _copy_run(layer.input[2], pixel)
+    fill_left, fill_right = _fill_run(left, fill), _fill_run(pitch - left - layer.input[2], fill)
+    fill_row, fill_end = _fill_run(pitch, fill), _fill_run(size - end, fill)
+
+    @T.macro
+    def pack(X, packed):
+        for b, t, g, c in T.grid(batch, tiles, groups, channels):
+            with T.sblock("pack"):
+                vb, vt, vg, vc = T.axis.remap("SSSS", [b, t, g, c])
+                T.reads(X[vb, vg * channels + vc, 0:height, 0:width])
+                T.writes(packed[vb, vt, vg, vc * size : vc * size + size])
+                for r in range(packed_rows):
+                    if top <= vt * rows + r and vt * rows + r < height + top:
+                        fill_left(packed, vb, vt, vg, vc * size + r * pitch)
+                        copy(
+                            packed, vb, vt, vg, vc * size + r * pitch + left,
+                            X, (vg * channels + vc, vt * rows + r - top),
+                        )  # fmt: skip
+                        fill_right(packed, vb, vt, vg, vc * size + r * pitch + left + width)
+                    else:
+                        fill_row(packed, vb, vt, vg, vc * size + r * pitch)
+                fill_end(packed, vb, vt, vg, vc * size + end)
+
+    return pack
+
+
+def _pack_phases(layer, plane, fill):
+    """Pack a strided layer: each phase keeps every stride-th row and column."""
+    batch, height, width = (T.int64(v) for v in layer.input)
+    groups, channels, tiles = (T.int64(v) for v in (layer.groups, layer.weight[1], plane.tiles))
+    (sh, sw), top, left = layer.stride, layer.padding[0], layer.padding[1]
+    (_, phases_x), (step_y, step_x) = plane.phases, plane.phase_step
+    phases = T.int64(plane.phases[0] * phases_x)
+    rows, columns, pitch, size = plane.rows, plane.columns, plane.pitch, plane.size
+    packed_rows = T.int64(plane.packed_rows)
+    begin, stop = _inside(layer, plane)
+    fill_row, fill_end = _fill_run(pitch, fill), _fill_run(size - plane.packed_rows * pitch, fill)
+    inside = _copy_strided(stop - begin, sw)
+
+    @T.macro
+    def edge(packed, vb, vt, vg, at, X, channel, y, x, first, number):
+        for j in range(T.int64(number)):
+            packed[vb, vt, vg, at + first + j] = T.if_then_else(
+                0 <= x + (first + j) * sw and x + (first + j) * sw < width,
+                X[vb, channel, y, T.max(0, T.min(x + (first + j) * sw, width - 1))],
+                T.float32(fill),
+            )
+
+    @T.macro
+    def row(packed, vb, vt, vg, at, X, channel, y, x):
+        edge(packed, vb, vt, vg, at, X, channel, y, x, 0, begin)
+        inside(packed, vb, vt, vg, at + begin, X, channel, y, x + begin * sw)
+        edge(packed, vb, vt, vg, at, X, channel, y, x, stop, columns - stop)
+
+    def y_of(t, r, p):
+        return (t * rows + r) * sh + p % phases // phases_x * step_y
+
+    @T.macro
+    def pack(X, packed):
+        for b, t, g, p in T.grid(batch, tiles, groups, channels * phases):
+            with T.sblock("pack"):
+                vb, vt, vg, vp = T.axis.remap("SSSS", [b, t, g, p])
+                T.reads(X[vb, vg * channels + vp // phases, 0:height, 0:width])
+                T.writes(packed[vb, vt, vg, vp * size : vp * size + size])
+                for r in range(packed_rows):
+                    if top <= y_of(vt, r, vp) and y_of(vt, r, vp) < height + top:
+                        row(
+                            packed, vb, vt, vg, vp * size + r * pitch,
+                            X, vg * channels + vp // phases, y_of(vt, r, vp) - top,
+                            vp % phases_x * step_x - left,
+                        )  # fmt: skip
+                    else:
+                        fill_row(packed, vb, vt, vg, vp * size + r * pitch)
+                fill_end(packed, vb, vt, vg, vp * size + plane.packed_rows * pitch)
+
+    return pack
+
+
+def _copy_strided(number, stride):
+    """Return a macro that copies every `stride`-th of a row's floats.
+
+    Every second float is picked out of two neighbouring vectors by one shuffle. The float after
+    the last one wanted is never read: it may lie outside the buffer.
+    """
+    pairs = number - 1 if stride == 2 else 0
+    sixteens, eight, four = pairs // 16, pairs % 16 // 8, pairs % 8 // 4
+    after, rest = sixteens * 16, sixteens * 16 + eight * 8 + four * 4
+
+    def pick(X, b, channel, y, x, width):
+        return T.Shuffle([X[b, channel, y, T.Ramp(x, 1, 2 * width)]], list(range(0, 2 * width, 2)))
+
+    @T.macro
+    def copy(packed, b, t, g, at, X, channel, y, x):
+        if sixteens > 0:
+            for i in range(T.int64(sixteens)):
+                packed[b, t, g, T.Ramp(at + i * 16, 1, 16)] = pick(X, b, channel, y, x + i * 32, 16)
+        if eight > 0:
+            packed[b, t, g, T.Ramp(at + after, 1, 8)] = pick(X, b, channel, y, x + after * 2, 8)
+        if four > 0:
+            packed[b, t, g, T.Ramp(at + rest - 4, 1, 4)] = pick(X, b, channel, y, x + rest * 2 - 8, 4)
+        for j in range(T.int64(number - rest)):
+            packed[b, t, g, at + rest + j] = X[b, channel, y, x + (rest + j) * stride]
+
+    return copy
+
+
+def _inside(layer, plane):
+    """Return the packed columns [begin, stop) that lie inside the image in every phase."""
+    shifts = [p * plane.phase_step[1] - layer.padding[1] for p in range(plane.phases[1])]
+    stride, width = layer.stride[1], layer.input[2]
+    begin = max(max(-(shift // stride) for shift in shifts), 0)
+    stop = min(min((width - 1 - shift) // stride + 1 for shift in shifts), plane.columns)
+    return min(begin, plane.columns), max(stop, min(begin, plane.columns))

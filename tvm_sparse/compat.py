@@ -1,0 +1,88 @@
+"""The TVM calls that move between releases, behind one door.
+
+Everything else in this package uses TVM's documented API; what has changed its name or its place
+from one release to the next is reached from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import s_tir, sym, tirx
+
+Analyzer = sym.Analyzer
+
+
+def substitute(node: Any, values: Mapping[Any, Any]) -> Any:
+    """Return the expression or statement with variables replaced."""
+    return tvm_ffi.structural_map(node, (tvm.ir.Var, lambda var: values.get(var, var)))
+
+
+def rewrite(node: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """Return the statement with `change` applied to every node of a kind, innermost first."""
+    return tvm_ffi.structural_map(node, (kind, change))
+
+
+def visit(node: Any, kind: Any, look: Callable[[Any], None]) -> None:
+    """Call `look` on every node of a kind, outermost first."""
+
+    def callback(found: Any) -> None:
+        look(found)
+
+    tvm_ffi.structural_walk(node, (kind, callback), order="pre")
+
+
+def uses(node: Any, variables: set[Any]) -> bool:
+    """Whether an expression or statement reads one of the variables."""
+    found: list[Any] = []
+    visit(node, tvm.ir.Var, lambda var: found.append(var) if var in variables else None)
+    return bool(found)
+
+
+def copied(loop: tirx.For) -> tirx.For:
+    """Return a loop with variables of its own, so that it can stand beside the original."""
+    fresh: dict[Any, Any] = {}
+
+    def rename(var: Any) -> None:
+        fresh.setdefault(var, tirx.Var(var.name, var.ty))
+
+    visit(loop, tirx.For, lambda node: rename(node.loop_var))
+    visit(loop, s_tir.SBlock, lambda block: [rename(iv.var) for iv in block.iter_vars])
+    return substitute(loop, fresh)
+
+
+def with_block(realize: s_tir.SBlockRealize, **changes: Any) -> s_tir.SBlock:
+    """Return a block realization's block with some fields replaced."""
+    block = realize.block if isinstance(realize, s_tir.SBlockRealize) else realize
+    names = ("iter_vars", "reads", "writes", "name_hint", "body", "init")
+    more = ("alloc_buffers", "match_buffers", "annotations")
+    return s_tir.SBlock(*(changes.get(name, getattr(block, name)) for name in names + more))
+
+
+def with_loop(loop: tirx.For, **changes: Any) -> tirx.For:
+    """Return a loop with some fields replaced."""
+    names = ("loop_var", "min", "extent", "kind", "body", "thread_binding", "annotations")
+    return tirx.For(*(changes.get(name, getattr(loop, name)) for name in names))
+
+
+def conjuncts(condition: Any) -> list[Any]:
+    """Split ``a and b and …`` into its terms."""
+    if isinstance(condition, tirx.And):
+        return conjuncts(condition.a) + conjuncts(condition.b)
+    return [] if is_true(condition) else [condition]
+
+
+def conjunction(terms: list[Any]) -> Any:
+    """Join terms with ``and``; true when there are none."""
+    joined = tirx.const(True, "bool")
+    for i, term in enumerate(terms):
+        joined = term if i == 0 else tirx.And(joined, term)
+    return joined
+
+
+def is_true(condition: Any) -> bool:
+    """Whether a condition is the constant true."""
+    return isinstance(condition, tirx.IntImm) and bool(condition.value)

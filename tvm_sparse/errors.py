@@ -1,0 +1,25 @@
+"""What can go wrong, in a handful of classes.
+
+Every message says what was expected, what came, and how to mend it. All classes derive from
+`TvmSparseError`, so that a caller (and the command line) can tell our verdicts from bugs.
+"""
+
+
+class TvmSparseError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ModelError(TvmSparseError):
+    """The model cannot be compiled: unsupported operator, dynamic shape, NaN weights, bad mask."""
+
+
+class FormatError(TvmSparseError):
+    """A sparse format or scheme was named or used wrongly."""
+
+
+class TargetError(TvmSparseError):
+    """The target is unknown, its profile is invalid, or this machine cannot run it."""
+
+
+class ArtifactError(TvmSparseError):
+    """A compiled file cannot be written, is damaged, or was not made by this package."""

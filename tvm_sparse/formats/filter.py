@@ -1,0 +1,31 @@
+"""Whole filters (output channels) are removed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from tvm_sparse.formats.protocol import Block, SparseFormat, Weight
+from tvm_sparse.rows import RowBlocks, from_matrix
+
+_FILTERS = 8
+
+
+class FilterSparse(SparseFormat):
+    """Boxes of one whole filter; kernels compute the filters that are left and no other."""
+
+    name: ClassVar[str] = "filter"
+
+    def box(self, shape: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
+        """Return 1 × C × K."""
+        return 1, shape[1], shape[2]
+
+    def rows(self, weight: Weight, block: Block = ()) -> RowBlocks:
+        """Return blocks of the remaining filters, moved together."""
+        matrix = weight.reshape(len(weight), -1)
+        left = np.nonzero((matrix != 0).any(axis=1))[0].astype(np.int32)
+        return from_matrix(matrix, np.ones(matrix.shape, bool), _FILTERS, left)
+
+
+FORMAT = FilterSparse()

@@ -1,0 +1,48 @@
+"""How a kernel's loops are cut: the default tile of a layer on a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvm_sparse.layer import Layer
+from tvm_sparse.plane import Plane
+
+if TYPE_CHECKING:
+    from tvm_sparse.targets import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """The cuts of one kernel.
+
+    Parameters
+    ----------
+    filters : int
+        Rows of the register tile.
+    vectors : int
+        Vectors of positions of the register tile.
+    lanes : int
+        Floats in a vector.
+    chunk : int
+        Rows that are computed before their results are stored; a multiple of `filters`.
+    rows, run : int
+        The plane's tile, see `Plane`.
+    parallel : {"tiles", "filters", "channels"}
+        What threads divide among themselves.
+    op : {"conv2d", "linear"}
+    """
+
+    filters: int
+    vectors: int
+    lanes: int
+    chunk: int
+    rows: int = 0
+    run: int = 0
+    parallel: str = "tiles"
+    op: str = "conv2d"
+
+    @property
+    def annotation(self) -> dict[str, int | str]:
+        """The tile as an annotation of a TIR block."""
+        return dict(vars(self))
