@@ -8,6 +8,20 @@ from typing import Any
 from tvm import s_tir, tirx
 
 
+TILE = "tvm_sparse.tile"
+
+
+def take_annotation(sch: s_tir.Schedule, key: str) -> dict[str, Any] | None:
+    """Remove and return the tile that one of the function's blocks is annotated with, or None."""
+    for block in sch.get_child_blocks(sch.get_sblock("root")):
+        annotations = sch.get(block).annotations
+        if key in annotations:
+            values = {str(name): value for name, value in annotations[key].items()}
+            sch.unannotate(block, key)
+            return {n: str(v) if isinstance(v, str) else int(v) for n, v in values.items()}
+    return None
+
+
 def extent(sch: s_tir.Schedule, loop: Any) -> int:
     """Return a loop's constant extent."""
     return int(sch.get(loop).extent)
@@ -53,3 +67,28 @@ def unroll(sch: s_tir.Schedule, loops: Sequence[Any]) -> None:
     """Unroll loops."""
     for loop in loops:
         sch.unroll(loop)
+
+
+def vectorize_tile(sch: s_tir.Schedule, sums: Any, lanes: int) -> None:
+    """Write a register tile back: vectors, everything around them unrolled."""
+    *_, row, position = sch.get_loops(sums)
+    vector, lane = sch.split(position, [None, lanes])
+    sch.vectorize(lane)
+    unroll(sch, [row, vector])
+
+
+def fill_registers(sch: s_tir.Schedule, product: Any, k: Any) -> None:
+    """Keep the sums of the loops inside k in registers: vector lanes, everything else unrolled.
+
+    Before: ``for k: for row, vector, lane: sum += ...``, with the sums cleared when k is 0; after,
+    they are cleared in front of the loop over k, which is left with nothing but multiply-adds.
+    """
+    around = sch.get_loops(product)
+    depth = [sch.get(loop) for loop in around].index(sch.get(k))
+    *inner, lane = around[depth + 1 :]
+    sch.vectorize(lane)
+    unroll(sch, inner)
+    first = sch.decompose_reduction(product, k)
+    *inner, lane = sch.get_loops(first)[depth:]
+    sch.vectorize(lane)
+    unroll(sch, inner)

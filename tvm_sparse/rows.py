@@ -62,7 +62,7 @@ class RowBlocks:
 
     @cached_property
     def sequential(self) -> bool:
-        """Whether rows stand in filter order (filling rows aside)."""
+        """Whether rows stand in filter order, filling rows aside, and no filter is left out."""
         kept = self.order[self.order >= 0]
         return bool(np.array_equal(kept, np.arange(len(kept))))
 
@@ -110,14 +110,23 @@ def from_matrix(
 
 
 def join(groups: Sequence[RowBlocks], filters: int) -> RowBlocks:
-    """Put the row blocks of convolution groups, each with `filters` filters, one after another."""
+    """Put the row blocks of convolution groups, each with `filters` filters, one after another.
+
+    Every group gets as many blocks as the longest, so that a row's group can be computed from its
+    number; the blocks that fill up a group have no taps.
+    """
     if len(groups) == 1:
         return groups[0]
-    starts = np.cumsum([0] + [g.ptr[-1] for g in groups])
-    ptr = [g.ptr[:-1] + start for g, start in zip(groups, starts, strict=False)]
-    order = [np.where(g.order < 0, -1, g.order + i * filters) for i, g in enumerate(groups)]
+    blocks = max(g.blocks for g in groups)
+    ptr, order, start = [np.zeros(1, np.int64)], [], 0
+    for number, group in enumerate(groups):
+        ends = np.pad(group.ptr[1:], (0, blocks - group.blocks), mode="edge") + start
+        ptr.append(ends if group.blocks else np.full(blocks, start))
+        rows = np.where(group.order < 0, -1, group.order + number * filters)
+        order.append(np.pad(rows, (0, blocks * group.filters - len(rows)), constant_values=-1))
+        start = ptr[-1][-1] if blocks else start
     return RowBlocks(
-        ptr=np.concatenate([*ptr, starts[-1:]]).astype(np.int64),
+        ptr=np.concatenate(ptr).astype(np.int64),
         taps=np.concatenate([g.taps for g in groups]),
         values=np.concatenate([g.values for g in groups]),
         order=np.concatenate(order).astype(np.int32),

@@ -25,7 +25,8 @@ class Tile:
     lanes : int
         Floats in a vector.
     chunk : int
-        Rows that are computed before their results are stored; a multiple of `filters`.
+        Rows that are computed before their results are stored, a multiple of `filters`;
+        0 for all rows.
     rows, run : int
         The plane's tile, see `Plane`.
     parallel : {"tiles", "filters", "channels"}
@@ -41,6 +42,33 @@ class Tile:
     run: int = 0
     parallel: str = "tiles"
     op: str = "conv2d"
+
+    @property
+    def annotation(self) -> dict[str, int | str]:
+        """The tile as an annotation of a TIR block."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelTile:
+    """The cuts of a linear kernel whose filters stand in vector lanes.
+
+    Parameters
+    ----------
+    filters : int
+        Filters of a panel, a multiple of `lanes` (or a power of two below it).
+    rows : int
+        Rows of the register tile.
+    lanes : int
+        Floats in a vector.
+    parallel : {"panels", "rows"}
+        What threads divide among themselves.
+    """
+
+    filters: int
+    rows: int
+    lanes: int
+    parallel: str = "panels"
 
     @property
     def annotation(self) -> dict[str, int | str]:

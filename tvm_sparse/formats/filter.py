@@ -21,6 +21,10 @@ class FilterSparse(SparseFormat):
         """Return 1 × C × K."""
         return 1, shape[1], shape[2]
 
+    def register_filters(self, box: tuple[int, int, int]) -> int:
+        """Return a register tile's filters: those that are left stand side by side."""
+        return _FILTERS
+
     def rows(self, weight: Weight, block: Block = ()) -> RowBlocks:
         """Return blocks of the remaining filters, moved together."""
         matrix = weight.reshape(len(weight), -1)

@@ -1,0 +1,58 @@
+"""Depthwise convolutions and pooling: every channel by itself, its tile packed into L1.
+
+Before::
+
+    for b, t, g, c: pack
+    for b, t, o, i, k: A[b, t, o, i] += W[o, k] * packed[b, t, o, offset[k] + i]
+    for b, o, y, x: Y[b, o, y, x] = epilogue(A[b, tile, o, lane])
+
+After::
+
+    for channel in parallel:
+        for tile of rows:
+            pack; vectors of positions, all taps; epilogue
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import s_tir, tirx
+from tvm.target import Target
+
+from tvm_sparse.schedules import loops
+from tvm_sparse.tile import Tile
+
+
+def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule | None:
+    """Schedule a function whose tile is parallel over channels; None for any other."""
+    sch = s_tir.Schedule(func)
+    found = loops.take_annotation(sch, loops.TILE)
+    if found is None or found["parallel"] != "channels":
+        return None
+    tile = Tile(**found)
+    last = loops.inline_all(sch)
+    product, pack = sch.get_sblock("product"), sch.get_sblock("pack")
+    b, t, o, i, k = sch.get_loops(product)
+    position, vector, lane = sch.split(i, [None, tile.vectors, tile.lanes])
+    sch.reorder(b, o, t, position, k, vector, lane)
+    sums = sch.cache_write(product, 0, "local")
+    sch.reverse_compute_at(sums, position)
+    loops.vectorize_tile(sch, sums, tile.lanes)
+    sch.merge(sch.get_loops(product)[2], _cut_store(sch, last, tile))
+    b, o, t = sch.get_loops(product)[:3]
+    sch.compute_at(pack, t)
+    sch.parallel(sch.fuse(b, o))
+    loops.fill_registers(sch, product, k)
+    return sch
+
+
+def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:
+    _, _, y, x = sch.get_loops(store)
+    if tile.rows:
+        t, _ = sch.split(y, [None, tile.rows])
+        inner = x
+    else:
+        t, inner = sch.split(sch.fuse(y, x), [None, tile.run])
+    loops.vectorize(sch, inner, tile.lanes)
+    return t

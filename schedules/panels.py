@@ -1,0 +1,59 @@
+"""Linear layers whose filters stand in vector lanes.
+
+Before::
+
+    for m, o, k: A[m, o] += W[o, k] * X[m, k]
+    for m, o: Y[m, o] = epilogue(A[m, o])
+
+After::
+
+    for panel of filters in parallel:
+        for tile of rows:
+            for k: rows × vectors of filters multiply-adds in registers
+            epilogue
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import s_tir, tirx
+from tvm.target import Target
+
+from tvm_sparse.schedules import loops
+from tvm_sparse.tile import PanelTile
+
+PANEL = "tvm_sparse.panel"
+
+
+def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule | None:
+    """Schedule a function whose ``product`` block carries a panel; None for any other."""
+    sch = s_tir.Schedule(func)
+    found = loops.take_annotation(sch, PANEL)
+    if found is None:
+        return None
+    tile = PanelTile(**found)
+    last = loops.inline_all(sch)
+    product = sch.get_sblock("product")
+    m, o, k = sch.get_loops(product)
+    panel, lane = sch.split(o, [None, tile.filters])
+    tiles, row = sch.split(m, [None, tile.rows])
+    vector, lane = sch.split(lane, [None, min(tile.lanes, tile.filters)])
+    sch.reorder(panel, tiles, k, row, vector, lane)
+    sums = sch.cache_write(product, 0, "local")
+    sch.reverse_compute_at(sums, tiles)
+    loops.vectorize_tile(sch, sums, min(tile.lanes, tile.filters))
+    sch.merge(sch.get_loops(product)[1], _cut_store(sch, last, tile))
+    outer, inner = sch.get_loops(product)[:2]
+    sch.parallel(outer if tile.parallel == "panels" else inner)
+    loops.fill_registers(sch, product, k)
+    return sch
+
+
+def _cut_store(sch: s_tir.Schedule, store: Any, tile: PanelTile) -> Any:
+    *lead, o = sch.get_loops(store)
+    panel, lane = sch.split(o, [None, tile.filters])
+    tiles, row = sch.split(sch.fuse(*lead), [None, tile.rows])
+    sch.reorder(panel, tiles, row, lane)
+    loops.vectorize(sch, lane, tile.lanes)
+    return tiles

@@ -1,0 +1,70 @@
+# mypy: ignore-errors
+"""Read finished sums out of tiles, rows and lanes, in the order of the output."""
+
+from tvm.script import tirx as T
+
+from tvm_sparse.layer import Layer
+from tvm_sparse.plane import Plane
+
+
+def storing(layer: Layer, plane: Plane, group_rows: int = 0):
+    """Return the macro ``store(A, Y, row)``.
+
+    Parameters
+    ----------
+    layer, plane
+    group_rows : int
+        Rows that each group of filters fills in A; 0 when a buffer `row` says where each filter is.
+    """
+    group = layer.filters // layer.groups
+
+    def row_of(o, row):
+        if group_rows == 0:
+            return T.Cast("int64", row[o])
+        return o if group == group_rows else o // group * group_rows + o % group
+
+    if layer.op == "conv2d":
+        return _store_image(layer, plane, row_of)
+    return _store_nested(layer, plane, row_of) if len(layer.input) == 2 else _store(layer, plane, row_of)
+
+
+def _store_image(layer, plane, row_of):
+    batch, height, width = (T.int64(v) for v in layer.output)
+    filters = T.int64(layer.filters)
+
+    @T.macro
+    def store(A, Y, row):
+        for b, o, y, x in T.grid(batch, filters, height, width):
+            with T.sblock("store"):
+                vb, vo, vy, vx = T.axis.remap("SSSS", [b, o, y, x])
+                Y[vb, vo, vy, vx] = A[
+                    vb, plane.tile_of(vy, vx), row_of(vo, row), plane.lane_of(vy, vx)
+                ]  # fmt: skip
+
+    return store
+
+
+def _store(layer, plane, row_of):
+    rows, filters = T.int64(layer.input[0]), T.int64(layer.filters)
+
+    @T.macro
+    def store(A, Y, row):
+        for x, o in T.grid(rows, filters):
+            with T.sblock("store"):
+                vx, vo = T.axis.remap("SS", [x, o])
+                Y[vx, vo] = A[0, plane.tile_of(0, vx), row_of(vo, row), plane.lane_of(0, vx)]
+
+    return store
+
+
+def _store_nested(layer, plane, row_of):
+    (outer, inner), filters = (T.int64(v) for v in layer.input), T.int64(layer.filters)
+
+    @T.macro
+    def store(A, Y, row):
+        for y, x, o in T.grid(outer, inner, filters):
+            with T.sblock("store"):
+                vy, vx, vo = T.axis.remap("SSS", [y, x, o])
+                Y[vy, vx, vo] = A[0, plane.tile_of(vy, vx), row_of(vo, row), plane.lane_of(vy, vx)]
+
+    return store

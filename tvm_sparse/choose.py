@@ -1,0 +1,147 @@
+"""Find the pattern of a layer's zeros, and the kernel that makes most of it.
+
+The pattern is found, not declared. Every format whose boxes the zeros fill exactly is a candidate,
+and so is every grouping of filters that stores some zeros in order to load its inputs once for
+several filters. The cost formula picks the fastest; if that is not clearly faster than the dense
+kernel, the layer stays dense.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tvm_sparse import formats, kernel
+from tvm_sparse.cost import Work
+from tvm_sparse.formats.protocol import Block, Weight
+from tvm_sparse.kernel import Kernel
+from tvm_sparse.layer import Layer
+from tvm_sparse.rows import RowBlocks, join
+from tvm_sparse.scheme import Scheme
+
+if TYPE_CHECKING:
+    from tvm_sparse.targets import Target
+
+_MARGIN = 0.9  # a sparse kernel must be predicted to take at most this share of the dense time
+_SHARED = (16, 8, 4, 2)  # filters that may share their taps, whatever the pattern
+# Where several formats describe a pattern equally well, the first of these names it.
+_NAMED = ("filter", "channel", "one_by_n", "block_punched", "block", "unstructured")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How one layer will be computed, and why.
+
+    Parameters
+    ----------
+    layer : Layer
+    found : Scheme
+        The tightest description of the weight's zeros.
+    used : Scheme
+        How the weight is stored.
+    kernel : Kernel
+    dense : Kernel
+        What the layer would take with every weight stored.
+    reason : str
+    """
+
+    layer: Layer
+    found: Scheme
+    used: Scheme
+    kernel: Kernel
+    dense: Kernel
+    reason: str
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether zeros are skipped."""
+        return self.used.format != "dense"
+
+
+def choose(layer: Layer, weight: Weight, target: Target) -> Choice:
+    """Decide how to compute a layer.
+
+    Parameters
+    ----------
+    layer : Layer
+    weight : float32 array of shape ``layer.weight``
+    target : Target
+    """
+    density = float(np.count_nonzero(weight) / weight.size)
+    dense = kernel.dense(layer, target)
+    as_dense = Scheme(format="dense")
+    if density == 1.0 or layer.depthwise:
+        reason = "no zeros" if density == 1.0 else "one channel a filter: nothing to skip"
+        return _stay(layer, as_dense, dense, reason)
+    found = find(weight)
+    best = min(_candidates(layer, weight, found, target), key=lambda c: c[1].seconds)
+    (name, block), sparse = best
+    gain = dense.seconds / sparse.seconds
+    if sparse.seconds > _MARGIN * dense.seconds:
+        reason = f"{1 - density:.0%} zeros as {name} would run {gain:.2f}× as fast as dense"
+        return _stay(layer, found, dense, reason)
+    used = Scheme(format=name, block=block, density=max(density, 1e-9))
+    return Choice(
+        layer=layer,
+        found=found,
+        used=used,
+        kernel=sparse,
+        dense=dense,
+        reason=f"predicted {gain:.1f}× as fast as dense",
+    )
+
+
+def find(weight: Weight) -> Scheme:
+    """Return the scheme that stores the weight in the fewest bytes."""
+    density = max(float(np.count_nonzero(weight) / weight.size), 1e-9)
+    best: tuple[float, str, Block] | None = None
+    for name in _NAMED:
+        form = formats.get(name)
+        block = form.detect(weight)
+        if block is None:
+            continue
+        box = int(np.prod(form.box(form.view(weight.shape), block)))
+        nbytes = density * weight.size * (4 + 4 / box)
+        if best is None or nbytes < best[0]:
+            best = nbytes, name, block
+    assert best is not None  # any weight fits the unstructured format
+    return Scheme(format=best[1], block=best[2], density=density)
+
+
+def row_blocks(layer: Layer, weight: Weight, used: Scheme) -> RowBlocks:
+    """Return the weight as the row blocks of a scheme, groups one after another."""
+    form, filters = formats.get(used.format), layer.filters // layer.groups
+    parts = [weight[g * filters : (g + 1) * filters] for g in range(layer.groups)]
+    return join([form.rows(part, used.block) for part in parts], filters)
+
+
+def _stay(layer: Layer, found: Scheme, dense: Kernel, reason: str) -> Choice:
+    used = Scheme(format="dense")
+    return Choice(layer=layer, found=found, used=used, kernel=dense, dense=dense, reason=reason)
+
+
+def _candidates(
+    layer: Layer, weight: Weight, found: Scheme, target: Target
+) -> list[tuple[tuple[str, Block], Kernel]]:
+    options: list[tuple[str, Block]] = [(found.format, found.block), ("unstructured", ())]
+    options += [("block_punched", (filters, 1)) for filters in _SHARED]
+    works = {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
+    return [(option, kernel.sparse(layer, work, target)) for option, work in works.items()]
+
+
+def _work(layer: Layer, weight: Weight, name: str, block: Block) -> Work:
+    """Count what a kernel would multiply if the weight were stored in a format."""
+    form = formats.get(name)
+    box = form.box(form.view(weight.shape), block)
+    filters = form.register_filters(box)
+    keep = (weight != 0).reshape(layer.groups, layer.filters // layer.groups, -1)
+    if name == "filter":
+        rows = int(keep.any(axis=2).sum())
+        blocks = -(-rows // filters)
+        return Work(blocks=blocks, taps=blocks * layer.taps, filters=filters, reordered=True)
+    fill = -keep.shape[1] % filters
+    padded = np.pad(keep, ((0, 0), (0, fill), (0, 0)))
+    shared = padded.reshape(layer.groups, -1, filters, layer.taps).any(axis=2)
+    return Work(blocks=shared.shape[0] * shared.shape[1], taps=int(shared.sum()), filters=filters)

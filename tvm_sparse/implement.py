@@ -1,0 +1,105 @@
+"""Turn a choice into a TIR function and the constants that it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import tirx
+
+from tvm_sparse.algorithms import filters, positions
+from tvm_sparse.choose import Choice, row_blocks
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.kernel import Kernel
+from tvm_sparse.layer import Layer
+from tvm_sparse.plane import Plane
+from tvm_sparse.rows import RowBlocks
+from tvm_sparse.tile import PanelTile, Tile
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Implementation:
+    """A layer's algorithm, bound to its weights.
+
+    Parameters
+    ----------
+    func : PrimFunc
+        Of (X, *constants, Y).
+    constants : tuple of arrays
+        Packed weights and indices.
+    """
+
+    func: tirx.PrimFunc
+    constants: tuple[Array, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the constants."""
+        return sum(array.nbytes for array in self.constants)
+
+
+def implement(choice: Choice, weight: Weight) -> Implementation:
+    """Return the implementation of a choice for a weight of its layer."""
+    layer, kernel = choice.layer, choice.kernel
+    if not choice.is_sparse:
+        return dense(layer, kernel, weight)
+    rows = _never_empty(row_blocks(layer, weight, choice.used))
+    if isinstance(kernel.tile, PanelTile):
+        func = filters.sparse(layer, kernel.tile, rows)
+        return Implementation(func=func, constants=(rows.values, rows.taps, rows.ptr))
+    plane, tile = _placed(kernel)
+    offsets = plane.offsets()[rows.taps]
+    if rows.sequential and len(rows.order[rows.order >= 0]) == layer.filters:
+        func = positions.sparse(layer, plane, tile, rows)
+        return Implementation(func=func, constants=(rows.values, offsets, rows.ptr))
+    rows, row = _with_zero_row(rows, layer)
+    func = positions.sparse(layer, plane, tile, rows)
+    return Implementation(func=func, constants=(rows.values, offsets, rows.ptr, row))
+
+
+def dense(layer: Layer, kernel: Kernel, weight: Weight) -> Implementation:
+    """Return the implementation that multiplies every weight."""
+    tile = kernel.tile
+    group = layer.filters // layer.groups
+    rows = -(-group // tile.filters) * tile.filters
+    filled = np.zeros((layer.groups, rows, layer.taps), weight.dtype)
+    filled[:, :group] = weight.reshape(layer.groups, group, layer.taps)
+    panels = filled.reshape(-1, tile.filters, layer.taps).transpose(0, 2, 1)
+    values = np.ascontiguousarray(panels)
+    if isinstance(tile, PanelTile):
+        return Implementation(func=filters.dense(layer, tile), constants=(values,))
+    plane, tile = _placed(kernel)
+    func = positions.dense(layer, plane, tile)
+    return Implementation(func=func, constants=(values, plane.offsets()))
+
+
+def _placed(kernel: Kernel) -> tuple[Plane, Tile]:
+    assert isinstance(kernel.tile, Tile) and kernel.plane is not None
+    return kernel.plane, kernel.tile
+
+
+def _never_empty(rows: RowBlocks) -> RowBlocks:
+    """Give an all-zero weight one tap that no block refers to: TIR has no empty buffers."""
+    if len(rows.taps):
+        return rows
+    values = np.zeros((1, rows.filters), rows.values.dtype)
+    return replace(rows, taps=np.zeros(1, np.int32), values=values)
+
+
+def _with_zero_row(rows: RowBlocks, layer: Layer) -> tuple[RowBlocks, npt.NDArray[np.int32]]:
+    """End every group with a block without taps, and return the row of each filter.
+
+    Filters that were removed read a row of that block: zeros.
+    """
+    ends = np.pad(rows.ptr[1:].reshape(layer.groups, -1), ((0, 0), (0, 1)), mode="edge")
+    order = rows.order.reshape(layer.groups, -1)
+    order = np.pad(order, ((0, 0), (0, rows.filters)), constant_values=-1).reshape(-1)
+    row = np.full(layer.filters, len(order) - 1, np.int32)
+    kept = np.nonzero(order >= 0)[0]
+    row[order[kept]] = kept
+    ptr = np.concatenate([rows.ptr[:1], ends.reshape(-1)])
+    return replace(rows, ptr=ptr, order=order), row

@@ -1,0 +1,194 @@
+"""The kernel families, and the tile that the cost formula likes best in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvm_sparse import cost
+from tvm_sparse.cost import Work
+from tvm_sparse.layer import Layer
+from tvm_sparse.plane import Plane
+from tvm_sparse.tile import PanelTile, Tile
+
+if TYPE_CHECKING:
+    from tvm_sparse.targets import Target
+
+_CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
+_TILE_SHARE = 0.6  # share of L2 that a tile's packed input may take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """One way to compute a layer.
+
+    Parameters
+    ----------
+    tile : Tile or PanelTile
+        A `Tile` keeps positions in vector lanes, a `PanelTile` filters.
+    plane : Plane or None
+        The packed input of a `Tile`.
+    seconds : float
+        Predicted time.
+    """
+
+    tile: Tile | PanelTile
+    plane: Plane | None
+    seconds: float
+
+    def __str__(self) -> str:
+        """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
+        tile = self.tile
+        if isinstance(tile, PanelTile):
+            return f"{tile.rows} rows × {tile.filters} filters in lanes"
+        if tile.parallel == "channels":
+            return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
+        return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions"
+
+
+def dense(layer: Layer, target: Target) -> Kernel:
+    """Return the best kernel that multiplies every weight."""
+    if layer.depthwise:
+        return by_channels(layer, target)
+    if layer.op == "linear":
+        return min(_dense_panels(layer, target), key=lambda kernel: kernel.seconds)
+    found = []
+    for filters in (1, 2, 4, 8):
+        blocks = -(-layer.filters // layer.groups // filters) * layer.groups
+        work = Work(blocks=blocks, taps=blocks * layer.taps, filters=filters, indexed=False)
+        found.append(tiles(layer, work, target, rows=(filters,)))
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def sparse(layer: Layer, work: Work, target: Target) -> Kernel:
+    """Return the best kernel over row blocks."""
+    found = [tiles(layer, work, target)]
+    if layer.op == "linear":
+        found.extend(_sparse_panels(layer, work, target))
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def tiles(
+    layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 2, 4, 8)
+) -> Kernel:
+    """Return the best kernel with positions in lanes; `rows` are the register tiles to try."""
+    best: Kernel | None = None
+    for filters, vectors in register_tiles(work.filters, target, rows):
+        for plane in _planes(layer, vectors * target.lanes, target):
+            tile = _tile(plane, work, filters, vectors, target)
+            seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
+            if best is None or seconds < best.seconds:
+                best = Kernel(tile=tile, plane=plane, seconds=seconds)
+    assert best is not None  # one filter by one vector always fits
+    return best
+
+
+def register_tiles(
+    filters: int, target: Target, rows: tuple[int, ...] = (1, 2, 4, 8)
+) -> Iterator[tuple[int, int]]:
+    """Yield the (filters, vectors) whose sums, inputs and a weight fit the vector registers."""
+    for row in rows:
+        for vectors in range(1, target.registers) if filters % row == 0 else ():
+            inputs = vectors if row > 1 else 1
+            if row * vectors + inputs + 1 < target.registers:
+                yield row, vectors
+
+
+def by_channels(layer: Layer, target: Target) -> Kernel:
+    """Return the kernel of a depthwise convolution or a pooling window."""
+    best: Kernel | None = None
+    work = Work(blocks=layer.filters, taps=layer.filters * layer.taps, filters=1, indexed=False)
+    for vectors in range(1, min(target.registers // 2, 8) + 1):
+        step = vectors * target.lanes
+        for rows in range(1, layer.output[1] + 1):
+            plane = Plane(layer=layer, step=step, rows=rows)
+            if rows > 1 and (plane.channel + plane.length) * 4 > 0.5 * target.l1:
+                break
+            tile = Tile(
+                filters=1,
+                vectors=vectors,
+                lanes=target.lanes,
+                chunk=1,
+                rows=rows,
+                parallel="channels",
+            )
+            seconds = cost.tile_seconds(plane, tile, work, target) / target.cores
+            if best is None or seconds < best.seconds:
+                best = Kernel(tile=tile, plane=plane, seconds=seconds)
+    assert best is not None
+    return best
+
+
+def _planes(layer: Layer, step: int, target: Target) -> Iterator[Plane]:
+    """Yield tilings whose packed input stays in L2; the smallest tile in any case."""
+    smallest = True
+    for size in _runs(layer, step) if layer.pointwise else range(1, layer.output[1] + 1):
+        sizes = {"run": size} if layer.pointwise else {"rows": size}
+        plane = Plane(layer=layer, step=step, **sizes)
+        if not smallest and plane.channel * layer.channels * 4 > _TILE_SHARE * target.l2:
+            return
+        yield plane
+        smallest = False
+
+
+def _runs(layer: Layer, step: int) -> Iterator[int]:
+    """Yield the runs of positions that cut an image into 1, 2, 3, … tiles, shortest first."""
+    steps = -(-Plane(layer=layer, step=step, run=step).positions // step)
+    runs = {-(-steps // parts) * step for parts in range(1, steps + 1)}
+    yield from sorted(runs)
+
+
+def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) -> Tile:
+    layer = plane.layer
+    rows = work.blocks * work.filters
+    parts = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
+    by_tiles = target.cores == 1 or parts >= 2 * target.cores or parts % target.cores == 0
+    chunk = _chunk(rows, filters, 1 if by_tiles else target.cores)
+    ragged_groups = layer.groups > 1 and layer.filters // layer.groups % work.filters
+    if work.reordered or ragged_groups:
+        chunk, by_tiles = 0, True  # rows and filters are numbered differently
+    return Tile(
+        filters=filters,
+        vectors=vectors,
+        lanes=target.lanes,
+        chunk=chunk,
+        rows=plane.rows,
+        run=plane.run,
+        parallel="tiles" if by_tiles else "filters",
+        op=layer.op,
+    )
+
+
+def _chunk(rows: int, filters: int, threads: int) -> int:
+    """Return the largest divisor of the rows that is no more than a chunk or a thread's share."""
+    tiles = rows // filters
+    most = max(min(_CHUNK // filters, -(-tiles // threads)), 1)
+    return filters * max(d for d in range(1, most + 1) if tiles % d == 0)
+
+
+def _dense_panels(layer: Layer, target: Target) -> Iterator[Kernel]:
+    for vectors in (1, 2, 3, 4, 8):
+        filters = vectors * target.lanes
+        blocks = -(-layer.filters // filters)
+        work = Work(
+            blocks=blocks, taps=blocks * layer.channels, filters=filters, indexed=False
+        )
+        yield from _panels(layer, work, target)
+
+
+def _sparse_panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
+    if work.filters & (work.filters - 1) == 0 and not work.reordered:
+        yield from _panels(layer, work, target)
+
+
+def _panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
+    vectors = max(work.filters // target.lanes, 1)
+    for rows in range(1, min(layer.positions, 12) + 1):
+        if rows * vectors + vectors + 1 < target.registers:
+            over = "panels" if work.blocks >= target.cores else "rows"
+            tile = PanelTile(
+                filters=work.filters, rows=rows, lanes=target.lanes, parallel=over
+            )
+            seconds = cost.panel_seconds(layer, tile, work, target, target.cores)
+            yield Kernel(tile=tile, plane=None, seconds=seconds)
