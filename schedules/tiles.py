@@ -63,21 +63,20 @@ def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> Any:
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:
     """Loops become (b t), chunk of rows, row, positions of the tile; return the chunk loop."""
-    linear = tile.op == "linear"
-    if linear:
-        *batch, o = sch.get_loops(store)
-        y, x = None, sch.fuse(*batch)
+    if tile.op == "linear":
+        batch, (o, position) = [], sch.get_loops(store)
     else:
         *batch, o, y, x = sch.get_loops(store)
-    if tile.rows:
+        position = None if tile.rows else sch.fuse(y, x)
+    if position is None:
         t, y = sch.split(y, [None, tile.rows])
         inner = [y, x]
     else:
-        t, position = sch.split(x if y is None else sch.fuse(y, x), [None, tile.run])
+        t, position = sch.split(position, [None, tile.run])
         inner = [position]
     chunk, row = sch.split(o, [None, tile.chunk] if tile.chunk else [1, None])
-    sch.reorder(t, chunk, *([*inner, row] if linear else [row, *inner]))
-    if not linear:
+    sch.reorder(t, chunk, row, *inner)
+    if batch:
         sch.fuse(*batch, t)
-    loops.vectorize(sch, row if linear else inner[-1], tile.lanes)
+    loops.vectorize(sch, inner[-1], tile.lanes)
     return chunk

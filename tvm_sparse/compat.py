@@ -86,3 +86,13 @@ def conjunction(terms: list[Any]) -> Any:
 def is_true(condition: Any) -> bool:
     """Whether a condition is the constant true."""
     return isinstance(condition, tirx.IntImm) and bool(condition.value)
+
+
+def block_bindings(sch: s_tir.Schedule, block: Any) -> list[tuple[Any, Any]]:
+    """Return (kind of axis, bound expression) for each axis of a scheduled block."""
+    stmt = sch.get(block)
+    found: list[Any] = []
+    visit(sch.mod["main"].body, s_tir.SBlockRealize, found.append)
+    realize = next(node for node in found if node.block.same_as(stmt))
+    kinds = [iv.iter_type for iv in stmt.iter_vars]
+    return list(zip(kinds, realize.iter_values, strict=True))

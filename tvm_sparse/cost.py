@@ -28,7 +28,8 @@ _STORE = 5.0  # cycles to store one vector of outputs
 _FAR_LINE = 1.5  # cycles to move a cache line from beyond L2
 _LATENCY = 4.0  # cycles until a sum can be added to again
 _WEIGHT_LINE = 3.0  # cycles to stream a cache line of weights that are read once
-_PACK = {"linear": 36.0, "flat": 4.5, "rows": 8.0, "phases": 8.0}  # cycles a packed vector
+_TRANSPOSE = 8.0  # cycles to transpose a vector
+_PACK = {"linear": 4.5, "flat": 4.5, "rows": 8.0, "phases": 8.0}  # cycles a packed vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,8 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     sums = register_tiles * work.blocks * work.filters * tile.vectors * _SUM
     store = layer.positions * layer.filters / tile.lanes * _STORE
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
+    if layer.op == "linear":
+        pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE
     far = _far(plane, work, target) * _FAR_LINE
     parts = tiles if tile.parallel == "tiles" else -(-layer.filters // tile.chunk)
     share = -(-parts // threads) / parts

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import tirx
 
-from tvm_sparse.algorithms import filters, positions
+from tvm_sparse.algorithms import filters, pool2d, positions
 from tvm_sparse.choose import Choice, row_blocks
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.kernel import Kernel
@@ -29,11 +29,14 @@ class Implementation:
     ----------
     func : PrimFunc
         Of (X, *constants, Y).
+    name : str
+        What the function is called in a module.
     constants : tuple of arrays
         Packed weights and indices.
     """
 
     func: tirx.PrimFunc
+    name: str
     constants: tuple[Array, ...]
 
     @property
@@ -42,23 +45,22 @@ class Implementation:
         return sum(array.nbytes for array in self.constants)
 
 
-def implement(choice: Choice, weight: Weight) -> Implementation:
-    """Return the implementation of a choice for a weight of its layer."""
+def sparse(choice: Choice, weight: Weight) -> Implementation:
+    """Return the implementation of a sparse choice for a weight of its layer."""
     layer, kernel = choice.layer, choice.kernel
-    if not choice.is_sparse:
-        return dense(layer, kernel, weight)
     rows = _never_empty(row_blocks(layer, weight, choice.used))
     if isinstance(kernel.tile, PanelTile):
         func = filters.sparse(layer, kernel.tile, rows)
-        return Implementation(func=func, constants=(rows.values, rows.taps, rows.ptr))
+        return _bound(func, "sparse_linear", rows.values, rows.taps, rows.ptr)
     plane, tile = _placed(kernel)
+    name = f"sparse_{layer.op}"
     offsets = plane.offsets()[rows.taps]
     if rows.sequential and len(rows.order[rows.order >= 0]) == layer.filters:
         func = positions.sparse(layer, plane, tile, rows)
-        return Implementation(func=func, constants=(rows.values, offsets, rows.ptr))
+        return _bound(func, name, rows.values, offsets, rows.ptr)
     rows, row = _with_zero_row(rows, layer)
     func = positions.sparse(layer, plane, tile, rows)
-    return Implementation(func=func, constants=(rows.values, offsets, rows.ptr, row))
+    return _bound(func, name, rows.values, offsets, rows.ptr, row)
 
 
 def dense(layer: Layer, kernel: Kernel, weight: Weight) -> Implementation:
@@ -71,10 +73,28 @@ def dense(layer: Layer, kernel: Kernel, weight: Weight) -> Implementation:
     panels = filled.reshape(-1, tile.filters, layer.taps).transpose(0, 2, 1)
     values = np.ascontiguousarray(panels)
     if isinstance(tile, PanelTile):
-        return Implementation(func=filters.dense(layer, tile), constants=(values,))
+        return _bound(filters.dense(layer, tile), "dense_linear", values)
     plane, tile = _placed(kernel)
     func = positions.dense(layer, plane, tile)
-    return Implementation(func=func, constants=(values, plane.offsets()))
+    return _bound(func, f"dense_{layer.op}", values, plane.offsets())
+
+
+def max_pool(window: Layer, kernel: Kernel) -> Implementation:
+    """Return max pooling over a window, given as a depthwise layer."""
+    plane, tile = _placed(kernel)
+    func = pool2d.maximum(window, plane, tile)
+    return _bound(func, "max_pool", plane.offsets())
+
+
+def average_pool(window: Layer, kernel: Kernel, share: Array) -> Implementation:
+    """Return average pooling; `share` (Ho, Wo) is one over the inputs that count."""
+    plane, tile = _placed(kernel)
+    func = pool2d.average(window, plane, tile)
+    return _bound(func, "average_pool", plane.offsets(), share)
+
+
+def _bound(func: tirx.PrimFunc, name: str, *constants: Array) -> Implementation:
+    return Implementation(func=func, name=name, constants=constants)
 
 
 def _placed(kernel: Kernel) -> tuple[Plane, Tile]:

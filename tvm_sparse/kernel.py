@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tvm_sparse import cost
@@ -47,6 +48,7 @@ class Kernel:
         return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions"
 
 
+@cache
 def dense(layer: Layer, target: Target) -> Kernel:
     """Return the best kernel that multiplies every weight."""
     if layer.depthwise:
@@ -95,6 +97,7 @@ def register_tiles(
                 yield row, vectors
 
 
+@cache
 def by_channels(layer: Layer, target: Target) -> Kernel:
     """Return the kernel of a depthwise convolution or a pooling window."""
     best: Kernel | None = None

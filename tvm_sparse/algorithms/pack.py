@@ -24,8 +24,6 @@ def packing(layer: Layer, plane: Plane, fill: float = 0.0):
     The macro writes ``packed[batch, tile, group, channel * plane.channel + ...]`` in full: lanes
     that no output uses are filled too, so that no kernel ever computes with uninitialized memory.
     """
-    if layer.op == "linear":
-        return _pack_linear(layer, plane)
     if plane.flat:
         return _pack_flat(layer, plane)
     if layer.stride == (1, 1):
@@ -68,14 +66,14 @@ def _copy_run(width, at_source):
 
 
 def _pack_flat(layer, plane):
-    batch, height, width = (T.int64(v) for v in layer.input)
     groups, channels, tiles = (T.int64(v) for v in (layer.groups, layer.weight[1], plane.tiles))
-    run, size = plane.run, plane.size
-    last = plane.positions - (plane.tiles - 1) * run
+    batch, positions = T.int64(1 if layer.op == "linear" else layer.input[0]), plane.positions
+    run, size, width = plane.run, plane.size, layer.input[-1]
+    last = positions - (plane.tiles - 1) * run
 
-    def position(src, b, start, i):
-        p = start[1] + i
-        return src[b, start[0], p // width, p % width]
+    def position(X, b, start, i):
+        channel, p = start[0], start[1] + i
+        return X[channel, p] if layer.op == "linear" else X[b, channel, p // width, p % width]
 
     copy, copy_last = _copy_run(run, position), _copy_run(last, position)
     fill, fill_last = _fill_run(size - run, 0.0), _fill_run(size - last, 0.0)
@@ -85,7 +83,6 @@ def _pack_flat(layer, plane):
         for b, t, g, c in T.grid(batch, tiles, groups, channels):
             with T.sblock("pack"):
                 vb, vt, vg, vc = T.axis.remap("SSSS", [b, t, g, c])
-                T.reads(X[vb, vg * channels + vc, 0:height, 0:width])
                 T.writes(packed[vb, vt, vg, vc * size : vc * size + size])
                 if vt < tiles - 1:
                     copy(packed, vb, vt, vg, vc * size, X, (vg * channels + vc, vt * run))
@@ -93,31 +90,6 @@ def _pack_flat(layer, plane):
                 else:
                     copy_last(packed, vb, vt, vg, vc * size, X, (vg * channels + vc, vt * run))
                     fill_last(packed, vb, vt, vg, vc * size + last)
-
-    return pack
-
-
-def _pack_linear(layer, plane):
-    """Pack rows of features: the features become the channels, so this transposes."""
-    tiles, channels = T.int64(plane.tiles), T.int64(layer.weight[1])
-    run, size, rows, inner = plane.run, plane.size, plane.positions, layer.input[-1]
-    nested = len(layer.input) == 2
-
-    def feature(X, p, c):
-        return X[p // inner, p % inner, c] if nested else X[p, c]
-
-    @T.macro
-    def pack(X, packed):
-        for b, t, g, c in T.grid(T.int64(1), tiles, T.int64(1), channels):
-            with T.sblock("pack"):
-                vb, vt, vg, vc = T.axis.remap("SSSS", [b, t, g, c])
-                T.writes(packed[vb, vt, vg, vc * size : vc * size + size])
-                for i in range(T.int64(size)):
-                    packed[vb, vt, vg, vc * size + i] = T.if_then_else(
-                        i < run and vt * run + i < rows,
-                        feature(X, T.min(vt * run + i, rows - 1), vc),
-                        T.float32(0),
-                    )
 
     return pack
 

@@ -7,7 +7,8 @@ Three blocks a kernel::
     product  A[tile, row, lane] = Σ over taps: weight × packed[offset of the tap + lane]
     store    Y[position] = A[its tile, its row, its lane]
 
-A linear layer is the same kernel: its features are channels, its rows are positions.
+A linear layer is the same kernel: its features are channels, its rows are positions. Its input and
+output are transposed, (features, rows).
 """
 
 from tvm.script import tirx as T
@@ -154,8 +155,8 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
 def shapes(layer: Layer):
     """Return the shapes of a layer's input and output."""
     if layer.op == "linear":
-        lead = tuple(T.int64(v) for v in layer.input)
-        return (*lead, T.int64(layer.channels)), (*lead, T.int64(layer.filters))
+        rows = T.int64(layer.positions)
+        return (T.int64(layer.channels), rows), (T.int64(layer.filters), rows)
     batch, height, width = layer.input
     x = (batch, layer.channels, height, width)
     y = (batch, layer.filters, *layer.output[1:])

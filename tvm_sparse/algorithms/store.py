@@ -23,9 +23,7 @@ def storing(layer: Layer, plane: Plane, group_rows: int = 0):
             return T.Cast("int64", row[o])
         return o if group == group_rows else o // group * group_rows + o % group
 
-    if layer.op == "conv2d":
-        return _store_image(layer, plane, row_of)
-    return _store_nested(layer, plane, row_of) if len(layer.input) == 2 else _store(layer, plane, row_of)
+    return _store_matrix(layer, plane, row_of) if layer.op == "linear" else _store_image(layer, plane, row_of)
 
 
 def _store_image(layer, plane, row_of):
@@ -44,27 +42,14 @@ def _store_image(layer, plane, row_of):
     return store
 
 
-def _store(layer, plane, row_of):
-    rows, filters = T.int64(layer.input[0]), T.int64(layer.filters)
+def _store_matrix(layer, plane, row_of):
+    filters, positions = T.int64(layer.filters), T.int64(layer.positions)
 
     @T.macro
     def store(A, Y, row):
-        for x, o in T.grid(rows, filters):
+        for o, x in T.grid(filters, positions):
             with T.sblock("store"):
-                vx, vo = T.axis.remap("SS", [x, o])
-                Y[vx, vo] = A[0, plane.tile_of(0, vx), row_of(vo, row), plane.lane_of(0, vx)]
-
-    return store
-
-
-def _store_nested(layer, plane, row_of):
-    (outer, inner), filters = (T.int64(v) for v in layer.input), T.int64(layer.filters)
-
-    @T.macro
-    def store(A, Y, row):
-        for y, x, o in T.grid(outer, inner, filters):
-            with T.sblock("store"):
-                vy, vx, vo = T.axis.remap("SSS", [y, x, o])
-                Y[vy, vx, vo] = A[0, plane.tile_of(vy, vx), row_of(vo, row), plane.lane_of(vy, vx)]
+                vo, vx = T.axis.remap("SS", [o, x])
+                Y[vo, vx] = A[0, plane.tile_of(0, vx), row_of(vo, row), plane.lane_of(0, vx)]
 
     return store

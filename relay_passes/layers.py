@@ -1,0 +1,105 @@
+"""Read convolutions, linear layers and pooling windows out of Relax calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+
+from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes import expr
+
+CONV, LINEAR = "relax.nn.conv2d", "relax.matmul"
+POOLS = ("relax.nn.max_pool2d", "relax.nn.avg_pool2d")
+
+
+def layer_of(call: relax.Call, weight: Any, name: str) -> Layer | str:
+    """Return the layer that a call computes, or why it is not one of ours.
+
+    Parameters
+    ----------
+    call : relax.Call
+        Of ``R.nn.conv2d`` or ``R.matmul``.
+    weight : array or None
+        The value of its second argument, if that is constant.
+    name : str
+        What the layer is called in reports.
+    """
+    if weight is None:
+        return "its weight is not constant"
+    if not expr.is_float32(call) or not expr.is_float32(call.args[0]):
+        return f"expected float32 tensors of static shape, got {call.args[0].ty}"
+    if expr.op_name(call) == LINEAR:
+        return _linear(call, weight, name)
+    return _conv2d(call, weight, name)
+
+
+def weight_of(layer: Layer, value: Any) -> Any:
+    """Return a call's constant second argument as a weight of its layer, filters first."""
+    return value.T if layer.op == "linear" else value
+
+
+def _linear(call: relax.Call, weight: Any, name: str) -> Layer | str:
+    shape = expr.shape(call.args[0])
+    if weight.ndim != 2 or shape is None or len(shape) < 2:
+        return "expected a matrix of weights and an input of rows"
+    return Layer(op="linear", weight=weight.T.shape, input=shape[:-1], name=name)
+
+
+def _conv2d(call: relax.Call, weight: Any, name: str) -> Layer | str:
+    attrs = call.attrs
+    layouts = str(attrs.data_layout), str(attrs.kernel_layout), str(attrs.out_layout or "NCHW")
+    if layouts != ("NCHW", "OIHW", "NCHW"):
+        return f"expected the layouts NCHW and OIHW, got {layouts[0]} and {layouts[1]}"
+    batch, _, height, width = expr.shape(call.args[0]) or (0, 0, 0, 0)
+    return Layer(
+        op="conv2d",
+        weight=weight.shape,
+        input=(batch, height, width),
+        stride=_pair(attrs.strides),
+        padding=four(attrs.padding),
+        dilation=_pair(attrs.dilation),
+        groups=int(attrs.groups),
+        name=name,
+    )
+
+
+def window_of(call: relax.Call) -> Layer | None:
+    """Return the window of a pooling call as a depthwise layer, or None if it is not ours."""
+    shape, output, attrs = expr.shape(call.args[0]), expr.shape(call), call.attrs
+    if shape is None or output is None or len(shape) != 4 or not expr.is_float32(call):
+        return None
+    if str(attrs.layout) != "NCHW" or str(attrs.out_layout or "NCHW") != "NCHW":
+        return None
+    (top, left, bottom, right), stride = four(attrs.padding), _pair(attrs.strides)
+    kernel, dilation = _pair(attrs.pool_size), _pair(attrs.dilation)
+    # With ceil_mode the last windows reach beyond the padding.
+    bottom = max(bottom, _needed(output[2], stride[0], kernel[0], dilation[0]) - shape[2] - top)
+    right = max(right, _needed(output[3], stride[1], kernel[1], dilation[1]) - shape[3] - left)
+    layer = Layer(
+        op="conv2d",
+        weight=(shape[1], 1, *kernel),
+        input=(shape[0], shape[2], shape[3]),
+        stride=stride,
+        padding=(top, left, bottom, right),
+        dilation=dilation,
+        groups=shape[1],
+    )
+    return layer if layer.output == (output[0], *output[2:]) else None
+
+
+def _needed(outputs: int, stride: int, kernel: int, dilation: int) -> int:
+    return (outputs - 1) * stride + (kernel - 1) * dilation + 1
+
+
+def _pair(values: Any) -> tuple[int, int]:
+    numbers = [int(value) for value in values]
+    return (numbers[0], numbers[-1])
+
+
+def four(values: Any) -> tuple[int, int, int, int]:
+    """Return (top, left, bottom, right) of one, two or four padding sizes."""
+    numbers = [int(value) for value in values]
+    if len(numbers) == 4:
+        return (numbers[0], numbers[1], numbers[2], numbers[3])
+    return (numbers[0], numbers[-1], numbers[0], numbers[-1])

@@ -1,0 +1,95 @@
+"""Lower the layers that are left to our dense algorithms: TVM has no CPU schedules for them.
+
+Before::
+
+    y = R.nn.conv2d(x, w, ...)
+    z = R.nn.max_pool2d(y, ...)
+
+After::
+
+    y = R.call_tir(dense_conv2d, (x, panels, offset), out_ty=...)
+    z = R.call_tir(max_pool, (y, offset), out_ty=...)
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax
+
+from tvm_sparse import implement, kernel
+from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes import emit, expr, layers, scope
+from tvm_sparse.targets import Target
+
+
+@tvm.transform.module_pass(opt_level=0, name="LowerDense")
+class LowerDense:
+    """Replace convolutions, linear layers and pooling by our dense kernels.
+
+    Parameters
+    ----------
+    target : Target, optional
+        Taken from TVM's current target when missing.
+    """
+
+    def __init__(self, target: Target | None = None) -> None:
+        self.target = target
+
+    def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """Rewrite every Relax function."""
+        target = scope.current(self.target)
+        return expr.rewrite_functions(
+            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), target))
+        )
+
+
+def _changes(uses: expr.Uses, target: Target) -> dict[relax.Var, expr.Change]:
+    changes: dict[relax.Var, expr.Change] = {}
+    for var, call in uses.values.items():
+        name = expr.op_name(call)
+        if name in layers.POOLS:
+            window = layers.window_of(call)
+            if window is not None:
+                changes[var] = functools.partial(_pool, window=window, target=target)
+        elif name in (layers.CONV, layers.LINEAR):
+            value = uses.constant(call.args[1])
+            layer = layers.layer_of(call, value, var.name)
+            if isinstance(layer, Layer):
+                best = kernel.dense(layer, target)
+                bound = implement.dense(layer, best, layers.weight_of(layer, value))
+                changes[var] = functools.partial(
+                    emit.layer_call, layer=layer, tile=best.tile, bound=bound, target=target
+                )
+    return changes
+
+
+def _pool(
+    call: relax.Call, builder: relax.BlockBuilder, window: Layer, target: Target
+) -> relax.Expr:
+    best = kernel.by_channels(window, target)
+    if expr.op_name(call) == "relax.nn.max_pool2d":
+        bound = implement.max_pool(window, best)
+    else:
+        bound = implement.average_pool(window, best, _share(call, window))
+    args = [call.args[0], *emit.constants(bound)]
+    return emit.kernel_call(builder, bound.func, bound.name, args, call.ty)
+
+
+def _share(call: relax.Call, window: Layer) -> npt.NDArray[np.float32]:
+    """Return one over the inputs that count at each output position."""
+    top, left, bottom, right = layers.four(call.attrs.padding)
+    counted = (top, bottom), (left, right)
+    if not call.attrs.count_include_pad:
+        counted = (0, 0), (0, 0)
+    axes = []
+    for axis in (0, 1):
+        size, before, (begin, end) = window.input[1 + axis], window.padding[axis], counted[axis]
+        starts = np.arange(window.output[1 + axis]) * window.stride[axis] - before
+        taps = np.arange(window.kernel[axis]) * window.dilation[axis]
+        reached = starts[:, None] + taps
+        axes.append(((reached >= -begin) & (reached < size + end)).sum(axis=1))
+    return (1.0 / np.outer(*axes)).astype("float32")

@@ -1,0 +1,116 @@
+"""Lower the layers that are faster when their zeros are skipped, and report on all layers.
+
+Before::
+
+    y = R.nn.conv2d(x, w, ...)
+
+After, if w has zeros that pay::
+
+    y = R.call_tir(sparse_conv2d, (x, values, offset, ptr), out_ty=...)
+
+The pattern of the zeros, the format and the kernel are found by `tvm_sparse.choose`; the weights
+are packed into constants here, at compile time.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from tvm_sparse import implement
+from tvm_sparse.choose import Choice, choose
+from tvm_sparse.relay_passes import emit, expr, layers, record, scope
+from tvm_sparse.report import LayerReport
+from tvm_sparse.targets import Target
+
+
+@tvm.transform.module_pass(opt_level=0, name="PackSparse")
+class PackSparse:
+    """Replace layers by sparse kernels where these are predicted to be faster.
+
+    Parameters
+    ----------
+    target : Target, optional
+        Taken from TVM's current target when missing.
+    """
+
+    def __init__(self, target: Target | None = None) -> None:
+        self.target = target
+
+    def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """Rewrite every Relax function."""
+        target = scope.current(self.target)
+        rows: list[LayerReport] = []
+        mod = expr.rewrite_functions(
+            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), target, rows))
+        )
+        return record.add(mod, rows)
+
+
+def _changes(
+    uses: expr.Uses, target: Target, rows: list[LayerReport]
+) -> dict[relax.Var, expr.Change]:
+    changes: dict[relax.Var, expr.Change] = {}
+    for var, call in uses.values.items():
+        if expr.op_name(call) not in (layers.CONV, layers.LINEAR):
+            continue
+        value = uses.constant(call.args[1])
+        layer = layers.layer_of(call, value, var.name)
+        if isinstance(layer, str):
+            rows.extend([] if value is None else [_untouched(call, value, var.name, layer)])
+            continue
+        weight = layers.weight_of(layer, value)
+        choice = choose(layer, weight, target)
+        nbytes = weight.nbytes
+        if choice.is_sparse:
+            bound = implement.sparse(choice, weight)
+            nbytes = bound.nbytes
+            changes[var] = functools.partial(
+                emit.layer_call,
+                layer=layer,
+                tile=choice.kernel.tile,
+                bound=bound,
+                target=target,
+            )
+        rows.append(_row(choice, weight, nbytes))
+    return changes
+
+
+def _row(choice: Choice, weight: Any, nbytes: int) -> LayerReport:
+    layer = choice.layer
+    return LayerReport(
+        name=layer.name,
+        op=layer.op,
+        weight=layer.weight,
+        input=layer.input,
+        density=float((weight != 0).mean()),
+        found=str(choice.found),
+        stored=str(choice.used) if choice.is_sparse else "dense",
+        kernel=str(choice.kernel),
+        reason=choice.reason,
+        nbytes=nbytes,
+        dense_nbytes=weight.nbytes,
+        seconds=choice.kernel.seconds,
+        dense_seconds=choice.dense.seconds,
+    )
+
+
+def _untouched(call: relax.Call, weight: Any, name: str, why: str) -> LayerReport:
+    return LayerReport(
+        name=name,
+        op=expr.op_name(call).rsplit(".", 1)[-1],
+        weight=weight.shape,
+        input=(),
+        density=float((weight != 0).mean()),
+        found="",
+        stored="untouched",
+        kernel="TVM's own",
+        reason=why,
+        nbytes=weight.nbytes,
+        dense_nbytes=weight.nbytes,
+        seconds=0.0,
+        dense_seconds=0.0,
+    )

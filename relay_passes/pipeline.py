@@ -1,0 +1,84 @@
+"""The one ordered list of passes, from an imported model to a module ready for code generation."""
+
+from __future__ import annotations
+
+import tvm
+from tvm import relax
+
+from tvm_sparse.relay_passes import scope
+from tvm_sparse.relay_passes.expand_activations import ExpandActivations
+from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
+from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.lower_dense import LowerDense
+from tvm_sparse.relay_passes.pack_sparse import PackSparse
+from tvm_sparse.relay_passes.schedule import ScheduleFunctions
+from tvm_sparse.targets import Target
+
+
+def simplify() -> list[tvm.transform.Pass]:
+    """Leave nothing between layers and their weights but constants."""
+    return [
+        relax.transform.CanonicalizeBindings(),
+        FoldConstants(),
+        FoldBatchNorm(),
+        relax.transform.CanonicalizeBindings(),
+        relax.transform.DeadCodeElimination(),
+    ]
+
+
+def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
+    """Replace layers by our algorithms, everything else by TVM's."""
+    return [
+        *([PackSparse(target)] if sparse else []),
+        LowerDense(target),
+        ExpandActivations(),
+        relax.transform.LegalizeOps(),
+        relax.transform.AnnotateTIROpPattern(),
+        relax.transform.FoldConstant(),
+    ]
+
+
+def fuse() -> list[tvm.transform.Pass]:
+    """Fuse element-wise epilogues into the kernels before them."""
+    return [
+        relax.transform.FuseOps(),
+        relax.transform.FuseTIR(),
+        relax.transform.DeadCodeElimination(),
+    ]
+
+
+def finish() -> list[tvm.transform.Pass]:
+    """Plan memory and lower to the Relax virtual machine, as TVM's own CPU pipeline does."""
+    llvm = relax.backend.cpu_generic.pipeline
+    return [*llvm.dataflow_lower_passes(None), *llvm.finalize_passes(None)]
+
+
+def passes(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
+    """Return all passes in order; with ``sparse=False`` every layer stays dense."""
+    return [
+        *simplify(),
+        *lower(target, sparse),
+        *fuse(),
+        ScheduleFunctions(target),
+        *finish(),
+    ]
+
+
+def pipeline(target: Target | None = None, sparse: bool = True) -> tvm.transform.Pass:
+    """Return the whole pipeline as one pass, for ``relax.get_pipeline("tvm_sparse")``.
+
+    Parameters
+    ----------
+    target : Target, optional
+        Taken from TVM's current target when missing.
+    sparse : bool
+        Whether to look for sparsity at all.
+    """
+
+    @tvm.transform.module_pass(opt_level=0, name="tvm_sparse")
+    def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        profile = scope.current(target)
+        with profile.to_tvm():
+            return tvm.transform.Sequential(passes(profile, sparse))(mod)
+
+    return run

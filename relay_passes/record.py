@@ -1,0 +1,32 @@
+"""Carry the report through the passes, as an attribute of the module."""
+
+from __future__ import annotations
+
+import tvm
+
+from tvm_sparse.report import LayerReport, Report
+
+_KEY = "tvm_sparse.report"
+
+
+def read(mod: tvm.IRModule) -> Report:
+    """Return the report that a module carries; an empty one if it carries none."""
+    text = mod.attrs.get(_KEY) if mod.attrs else None
+    return Report([]) if text is None else Report.from_json(str(text))
+
+
+def write(mod: tvm.IRModule, report: Report) -> tvm.IRModule:
+    """Return the module with a report."""
+    return mod.with_attr(_KEY, report.to_json())
+
+
+def add(mod: tvm.IRModule, rows: list[LayerReport]) -> tvm.IRModule:
+    """Return the module with more rows; a row replaces an earlier one of the same name."""
+    known = {row.name: row for row in [*read(mod).rows, *rows]}
+    return write(mod, Report(list(known.values()), read(mod).notes))
+
+
+def note(mod: tvm.IRModule, text: str) -> tvm.IRModule:
+    """Return the module with one more remark in its report."""
+    report = read(mod)
+    return write(mod, Report(report.rows, [*report.notes, text]))

@@ -1,0 +1,152 @@
+"""What was found in each layer, what was chosen, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+
+_COLUMNS = (
+    ("layer", "name"),
+    ("op", "op"),
+    ("weight", "shape"),
+    ("zeros", "zeros"),
+    ("found", "found"),
+    ("stored as", "stored"),
+    ("kernel", "kernel"),
+    ("KiB", "kib"),
+    ("ms*", "ms"),
+    ("why", "reason"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerReport:
+    """One row of the report.
+
+    Parameters
+    ----------
+    name, op : str
+    weight, input : tuple of int
+        Shapes, see `Layer`.
+    density : float
+        Share of non-zero weights.
+    found : str
+        The tightest scheme that describes the zeros.
+    stored : str
+        The scheme in which the weights are stored; ``"dense"`` when the layer stays dense.
+    kernel : str
+        The kernel's register tile.
+    reason : str
+        Why this and not the other.
+    nbytes, dense_nbytes : int
+        Bytes of weights and indices, as stored and as dense float32.
+    seconds, dense_seconds : float
+        Times predicted by the cost formula; 0 where it does not know the layer.
+    """
+
+    name: str
+    op: str
+    weight: tuple[int, ...]
+    input: tuple[int, ...]
+    density: float
+    found: str
+    stored: str
+    kernel: str
+    reason: str
+    nbytes: int
+    dense_nbytes: int
+    seconds: float
+    dense_seconds: float
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether zeros are skipped."""
+        return self.stored not in {"dense", "untouched"}
+
+    def cells(self) -> dict[str, str]:
+        """Return the row as text, by column."""
+        ms = f"{self.seconds * 1e3:.3f}" if self.seconds else "–"
+        return {
+            "name": self.name,
+            "op": self.op,
+            "shape": "×".join(map(str, self.weight)),
+            "zeros": f"{1 - self.density:.1%}",
+            "found": self.found,
+            "stored": self.stored,
+            "kernel": self.kernel,
+            "kib": f"{self.nbytes / 1024:.1f}",
+            "ms": ms,
+            "reason": self.reason,
+        }
+
+
+class Report:
+    """The rows of one compiled model, in execution order.
+
+    ``print(report)`` shows a table, ``report.to_json()`` is for machines.
+    """
+
+    def __init__(self, rows: list[LayerReport], notes: list[str] | None = None) -> None:
+        self.rows = rows
+        self.notes = notes or []
+
+    def __iter__(self) -> Iterator[LayerReport]:
+        """Iterate over the rows."""
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def __getitem__(self, name: str) -> LayerReport:
+        """Return the row of a layer."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no layer {name!r}; layers: {', '.join(row.name for row in self.rows)}")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all layers' weights and indices."""
+        return sum(row.nbytes for row in self.rows)
+
+    @property
+    def summary(self) -> str:
+        """One line: how many layers are sparse, and how many bytes that saves."""
+        sparse = sum(row.is_sparse for row in self.rows)
+        dense = sum(row.dense_nbytes for row in self.rows)
+        if not sparse:
+            zeros = any(row.density < 1 for row in self.rows)
+            why = "no layer gains from its zeros" if zeros else "the weights contain no zeros"
+            return f"{len(self.rows)} layers, all dense: {why}"
+        return (
+            f"{sparse} of {len(self.rows)} layers sparse, "
+            f"{self.nbytes / 1024:.0f} KiB of weights instead of {dense / 1024:.0f} KiB"
+        )
+
+    def __str__(self) -> str:
+        """Return a table."""
+        cells = [[title for title, _ in _COLUMNS]]
+        cells += [[row.cells()[key] for _, key in _COLUMNS] for row in self.rows]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(_COLUMNS))]
+        lines = [
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+            for row in cells
+        ]
+        return "\n".join([*lines, "* predicted, all threads", *self.notes, self.summary])
+
+    def to_json(self) -> str:
+        """Return the rows and notes as JSON."""
+        return json.dumps({"layers": [asdict(row) for row in self.rows], "notes": self.notes})
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Read what `to_json` wrote."""
+        content = json.loads(text)
+        names = {field.name for field in fields(LayerReport)}
+        rows = [
+            LayerReport(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names})
+            for row in content["layers"]
+        ]
+        return cls(rows, content["notes"])
