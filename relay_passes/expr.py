@@ -15,8 +15,6 @@ from tvm.relax import PyExprMutator, expr_functor
 Change = Callable[[Any, relax.BlockBuilder], Any]
 
 
-
-
 def op_name(expr: Any) -> str:
     """Return the name of the operator that an expression calls, or an empty string."""
     if isinstance(expr, relax.Call) and isinstance(expr.op, ir.Op):

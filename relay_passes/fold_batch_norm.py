@@ -82,9 +82,7 @@ def _fold(
         return
     changes[layer] = lambda call, _: _scaled(call, uses.constant(call.args[1]), scale)
     if add is None:
-        changes[var] = lambda item, builder: relax.op.add(
-            norm_input(item, builder), across(shift)
-        )
+        changes[var] = lambda item, builder: relax.op.add(norm_input(item, builder), across(shift))
         return
     offset = shift + bias.reshape(-1) * scale
     changes[add] = lambda call, _: relax.op.add(_other(call, uses), across(offset))

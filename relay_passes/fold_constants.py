@@ -59,7 +59,10 @@ class _Folder(PyExprMutator):
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = self.visit_expr_post_order(call)
         name = expr.op_name(call)
-        if name not in _BINARY.keys() | _UNARY.keys() | _RESHAPE | {"relax.permute_dims", "relax.where"}:
+        if name not in _BINARY.keys() | _UNARY.keys() | _RESHAPE | {
+            "relax.permute_dims",
+            "relax.where",
+        }:
             return call
         tensors = [a for a in call.args if not isinstance(a, relax.ShapeExpr)]
         values = [expr.constant(self, arg) for arg in tensors]

@@ -44,23 +44,24 @@ class PackSparse:
         """Rewrite every Relax function."""
         target = scope.current(self.target)
         rows: list[LayerReport] = []
+        names = record.names(mod)
         mod = expr.rewrite_functions(
-            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), target, rows))
+            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), target, names, rows))
         )
         return record.add(mod, rows)
 
 
 def _changes(
-    uses: expr.Uses, target: Target, rows: list[LayerReport]
+    uses: expr.Uses, target: Target, names: dict[str, str], rows: list[LayerReport]
 ) -> dict[relax.Var, expr.Change]:
     changes: dict[relax.Var, expr.Change] = {}
     for var, call in uses.values.items():
         if expr.op_name(call) not in (layers.CONV, layers.LINEAR):
             continue
-        value = uses.constant(call.args[1])
-        layer = layers.layer_of(call, value, var.name)
+        value, name = uses.constant(call.args[1]), names.get(var.name, var.name)
+        layer = layers.layer_of(call, value, name)
         if isinstance(layer, str):
-            rows.extend([] if value is None else [_untouched(call, value, var.name, layer)])
+            rows.extend([] if value is None else [_untouched(call, value, name, layer)])
             continue
         weight = layers.weight_of(layer, value)
         choice = choose(layer, weight, target)

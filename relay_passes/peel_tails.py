@@ -31,6 +31,7 @@ class PeelTails:
     ) -> tirx.PrimFunc:
         """Rewrite one function."""
         analyzer = compat.Analyzer()
+
         def bind(loop: tirx.For) -> None:
             analyzer.bind(loop.loop_var, tvm.ir.Range.from_min_extent(loop.min, loop.extent))
 

@@ -1,12 +1,26 @@
-"""Carry the report through the passes, as an attribute of the module."""
+"""Carry the report, and the user's names of layers, through the passes: as module attributes."""
 
 from __future__ import annotations
+
+import json
 
 import tvm
 
 from tvm_sparse.report import LayerReport, Report
 
 _KEY = "tvm_sparse.report"
+_NAMES = "tvm_sparse.names"
+
+
+def names(mod: tvm.IRModule) -> dict[str, str]:
+    """Return what the user calls the layer that a variable is bound to."""
+    text = mod.attrs.get(_NAMES) if mod.attrs else None
+    return {} if text is None else dict(json.loads(str(text)))
+
+
+def with_names(mod: tvm.IRModule, named: dict[str, str]) -> tvm.IRModule:
+    """Return the module with the user's names of its layers."""
+    return mod.with_attr(_NAMES, json.dumps(named))
 
 
 def read(mod: tvm.IRModule) -> Report:

@@ -79,7 +79,11 @@ def _by_lanes(sch: s_tir.Schedule, block: Any, shared: int, lanes: int) -> list[
     """Split a reduction into one sum a lane and a reduction over the lanes."""
     stmt = sch.get(block)
     kinds = [iv.iter_type for iv in stmt.iter_vars]
-    reduced = [loop for loop, kind in zip(sch.get_loops(block), kinds, strict=True) if kind == tirx.IterVar.CommReduce]
+    reduced = [
+        loop
+        for loop, kind in zip(sch.get_loops(block), kinds, strict=True)
+        if kind == tirx.IterVar.CommReduce
+    ]
     if not reduced or kinds[-1] != tirx.IterVar.CommReduce or len(stmt.writes) != 1:
         return [block]
     joined = sch.fuse(*reduced)

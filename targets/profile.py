@@ -142,14 +142,22 @@ def _read(path: Path) -> Target:
     _check_names(path, tables)
     if tables["tvm"].get("mcpu") == "native":
         tables = {**native.profile(), **tables}
-    values = {name: tables[table][name] for name, table in _PLACES.items() if name in tables.get(table, {})}
+    values = {
+        name: tables[table][name]
+        for name, table in _PLACES.items()
+        if name in tables.get(table, {})
+    }
     _check_values(path, values)
     values["needs"] = tuple(values.get("needs", ()))
-    return Target(name=path.stem, description=tables.get("description", ""), tvm=tables["tvm"], **values)
+    return Target(
+        name=path.stem, description=tables.get("description", ""), tvm=tables["tvm"], **values
+    )
 
 
 def _check_names(path: Path, tables: dict[str, Any]) -> None:
-    known = {table: {n for n, t in _PLACES.items() if t == table} for table in set(_PLACES.values())}
+    known = {
+        table: {n for n, t in _PLACES.items() if t == table} for table in set(_PLACES.values())
+    }
     if not isinstance(tables.get("tvm"), dict) or "kind" not in tables["tvm"]:
         raise TargetError(f'{path}: expected a table [tvm] with at least kind = "llvm"')
     for table, content in tables.items():

@@ -82,7 +82,7 @@ def choose(layer: Layer, weight: Weight, target: Target) -> Choice:
     if sparse.seconds > _MARGIN * dense.seconds:
         reason = f"{1 - density:.0%} zeros as {name} would run {gain:.2f}× as fast as dense"
         return _stay(layer, found, dense, reason)
-    used = Scheme(format=name, block=block, density=max(density, 1e-9))
+    used = Scheme(format=name, block=block, density=_rounded(density))
     return Choice(
         layer=layer,
         found=found,
@@ -95,7 +95,7 @@ def choose(layer: Layer, weight: Weight, target: Target) -> Choice:
 
 def find(weight: Weight) -> Scheme:
     """Return the scheme that stores the weight in the fewest bytes."""
-    density = max(float(np.count_nonzero(weight) / weight.size), 1e-9)
+    density = _rounded(np.count_nonzero(weight) / weight.size)
     best: tuple[float, str, Block] | None = None
     for name in _NAMED:
         form = formats.get(name)
@@ -115,6 +115,11 @@ def row_blocks(layer: Layer, weight: Weight, used: Scheme) -> RowBlocks:
     form, filters = formats.get(used.format), layer.filters // layer.groups
     parts = [weight[g * filters : (g + 1) * filters] for g in range(layer.groups)]
     return join([form.rows(part, used.block) for part in parts], filters)
+
+
+def _rounded(density: float) -> float:
+    """Return a density that is short to print and never 0."""
+    return max(round(float(density), 4), 1e-4)
 
 
 def _stay(layer: Layer, found: Scheme, dense: Kernel, reason: str) -> Choice:

@@ -23,3 +23,7 @@ class TargetError(TvmSparseError):
 
 class ArtifactError(TvmSparseError):
     """A compiled file cannot be written, is damaged, or was not made by this package."""
+
+
+class InputError(TvmSparseError, ValueError):
+    """A compiled model was called with inputs of the wrong number, shape or type."""

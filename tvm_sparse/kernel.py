@@ -71,9 +71,7 @@ def sparse(layer: Layer, work: Work, target: Target) -> Kernel:
     return min(found, key=lambda kernel: kernel.seconds)
 
 
-def tiles(
-    layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 2, 4, 8)
-) -> Kernel:
+def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 2, 4, 8)) -> Kernel:
     """Return the best kernel with positions in lanes; `rows` are the register tiles to try."""
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
@@ -174,9 +172,7 @@ def _dense_panels(layer: Layer, target: Target) -> Iterator[Kernel]:
     for vectors in (1, 2, 3, 4, 8):
         filters = vectors * target.lanes
         blocks = -(-layer.filters // filters)
-        work = Work(
-            blocks=blocks, taps=blocks * layer.channels, filters=filters, indexed=False
-        )
+        work = Work(blocks=blocks, taps=blocks * layer.channels, filters=filters, indexed=False)
         yield from _panels(layer, work, target)
 
 
@@ -190,8 +186,6 @@ def _panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
     for rows in range(1, min(layer.positions, 12) + 1):
         if rows * vectors + vectors + 1 < target.registers:
             over = "panels" if work.blocks >= target.cores else "rows"
-            tile = PanelTile(
-                filters=work.filters, rows=rows, lanes=target.lanes, parallel=over
-            )
+            tile = PanelTile(filters=work.filters, rows=rows, lanes=target.lanes, parallel=over)
             seconds = cost.panel_seconds(layer, tile, work, target, target.cores)
             yield Kernel(tile=tile, plane=None, seconds=seconds)

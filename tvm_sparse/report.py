@@ -146,7 +146,9 @@ class Report:
         content = json.loads(text)
         names = {field.name for field in fields(LayerReport)}
         rows = [
-            LayerReport(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names})
+            LayerReport(
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names}
+            )
             for row in content["layers"]
         ]
         return cls(rows, content["notes"])

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from tvm_sparse.errors import FormatError
 
-_TEXT = re.compile(r"(?P<format>[a-z_]+)(-(?P<block>\d+(x\d+)*))?@(?P<density>[\d.e+-]+)/(?P<bits>\d+)")
+_TEXT = re.compile(
+    r"(?P<format>[a-z_]+)(-(?P<block>\d+(x\d+)*))?@(?P<density>[\d.e+-]+)/(?P<bits>\d+)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -204,7 +204,9 @@ def _copy_strided(number, stride):
         if eight > 0:
             packed[b, t, g, T.Ramp(at + after, 1, 8)] = pick(X, b, channel, y, x + after * 2, 8)
         if four > 0:
-            packed[b, t, g, T.Ramp(at + rest - 4, 1, 4)] = pick(X, b, channel, y, x + rest * 2 - 8, 4)
+            packed[b, t, g, T.Ramp(at + rest - 4, 1, 4)] = pick(
+                X, b, channel, y, x + rest * 2 - 8, 4
+            )
         for j in range(T.int64(number - rest)):
             packed[b, t, g, at + rest + j] = X[b, channel, y, x + (rest + j) * stride]
 

@@ -67,7 +67,9 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
                         A[vb, vt, vo, vi]
                         + values[ptr[vo // block] + vk, vo % block]
                         * packed[
-                            vb, vt, vo // group_rows,
+                            vb,
+                            vt,
+                            vo // group_rows,
                             T.Cast("int64", offset[ptr[vo // block] + vk]) + vi,
                         ]  # fmt: skip
                     )

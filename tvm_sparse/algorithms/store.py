@@ -23,7 +23,11 @@ def storing(layer: Layer, plane: Plane, group_rows: int = 0):
             return T.Cast("int64", row[o])
         return o if group == group_rows else o // group * group_rows + o % group
 
-    return _store_matrix(layer, plane, row_of) if layer.op == "linear" else _store_image(layer, plane, row_of)
+    return (
+        _store_matrix(layer, plane, row_of)
+        if layer.op == "linear"
+        else _store_image(layer, plane, row_of)
+    )
 
 
 def _store_image(layer, plane, row_of):

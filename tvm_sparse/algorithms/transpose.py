@@ -81,7 +81,9 @@ def _exchanging(lanes):
     @T.macro
     def round(x, y, s):
         for h in T.unroll(half):
-            y[T.Ramp((h // s * 2 * s + h % s) * lanes, 1, lanes)] = first(x, h // s * 2 * s + h % s, s)
+            y[T.Ramp((h // s * 2 * s + h % s) * lanes, 1, lanes)] = first(
+                x, h // s * 2 * s + h % s, s
+            )
             y[T.Ramp((h // s * 2 * s + h % s + s) * lanes, 1, lanes)] = second(
                 x, h // s * 2 * s + h % s, s
             )

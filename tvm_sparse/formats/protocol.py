@@ -159,7 +159,9 @@ class SparseFormat:
         box = self._box(packed.shape, packed.block)
         view = self.view(packed.shape)
         grid = [-(-size // b) for size, b in zip(view, box, strict=True)]
-        boxes = np.zeros([n for pair in zip(grid, box, strict=True) for n in pair], packed.values.dtype)
+        boxes = np.zeros(
+            [n for pair in zip(grid, box, strict=True) for n in pair], packed.values.dtype
+        )
         row = np.repeat(np.arange(grid[0]), np.diff(packed.ptr))
         channel, position = np.divmod(packed.index.astype(np.int64), grid[2])
         boxes[row, :, channel, :, position, :] = packed.values
@@ -219,5 +221,7 @@ def _crop(boxes: Weight, view: tuple[int, ...]) -> Weight:
 def _spread(kept: Mask, box: tuple[int, int, int], view: tuple[int, ...]) -> Mask:
     """Repeat one flag a box to one flag a weight."""
     p, q, r = box
-    wide = np.broadcast_to(kept[:, None, :, None, :, None], (len(kept), p, kept.shape[1], q, kept.shape[2], r))
+    wide = np.broadcast_to(
+        kept[:, None, :, None, :, None], (len(kept), p, kept.shape[1], q, kept.shape[2], r)
+    )
     return _crop(wide, view)

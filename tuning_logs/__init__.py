@@ -1,0 +1,1 @@
+"""Tuned records and latency tables, one folder a target; none are packaged yet."""

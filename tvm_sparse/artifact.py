@@ -1,0 +1,175 @@
+"""Files of compiled models: a shared library that TVM's runtime loads, and what we know about it.
+
+The library is TVM's own; behind its end stand a description (JSON), the description's length, a
+digest of everything before it, and a mark. The dynamic loader ignores them, `load` checks them
+before it lets the loader near the file: a truncated library would otherwise kill the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tvm_sparse.errors import ArtifactError
+
+_MARK = b"tvm_sparse\x00\x01"
+_TAIL = struct.Struct(f"<Q32s{len(_MARK)}s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """An input or output: name, shape and dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        """Return e.g. ``x: float32 (1, 3, 224, 224)``."""
+        return f"{self.name}: {self.dtype} {self.shape}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a compiled file says about itself.
+
+    Parameters
+    ----------
+    version, tvm_version : str
+    target : str
+        Name of the target's profile.
+    needs : tuple of str
+        CPU flags without which the code cannot run.
+    inputs, outputs : tuple of TensorInfo
+    report : str
+        The report, as JSON.
+    """
+
+    version: str
+    tvm_version: str
+    target: str
+    needs: tuple[str, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    report: str
+
+    def to_bytes(self) -> bytes:
+        """Return the description as JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Description:
+        """Read what `to_bytes` wrote."""
+        values = json.loads(content)
+        for name in ("inputs", "outputs"):
+            values[name] = tuple(
+                TensorInfo(name=v["name"], shape=tuple(v["shape"]), dtype=v["dtype"])
+                for v in values[name]
+            )
+        values["needs"] = tuple(values["needs"])
+        return cls(**values)
+
+
+def write(executable: Any, description: Description, path: Path) -> None:
+    """Write a library and its description: aside first, then renamed, so that no half file stays.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder cannot be written, or there is no compiler to link the library.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise ArtifactError(f"cannot write {path}: there is no folder {folder}")
+    if path.is_dir():
+        raise ArtifactError(f"cannot write {path}: it is a folder; name a file, e.g. model.so")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".so", dir=folder)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror}") from error
+    os.close(handle)
+    aside = Path(name)
+    try:
+        _link(executable, aside)
+        _append(aside, description)
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Description:
+    """Check a file and return its description.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged, or not one of ours.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) < _TAIL.size or not content.endswith(_MARK):
+        raise ArtifactError(
+            f"{path} was not exported by tvm_sparse, or its end is missing; "
+            "export it again with compiled.export(...)"
+        )
+    length, digest, _ = _TAIL.unpack(content[-_TAIL.size :])
+    body = content[: -_TAIL.size]
+    if hashlib.sha256(body).digest() != digest or length > len(body):
+        raise ArtifactError(
+            f"{path} is damaged: its digest does not match; copy or export it again"
+        )
+    return Description.from_bytes(body[len(body) - length :])
+
+
+def _link(executable: Any, path: Path) -> None:
+    compiler = next((c for c in ("g++", "clang++", "c++", "gcc", "cc") if shutil.which(c)), None)
+    options: dict[str, Any] = {"cc": compiler} if compiler else {}
+    if compiler is None:
+        raise ArtifactError(
+            "linking a library needs a C++ compiler and none was found; "
+            "install one, e.g. apt-get install g++"
+        )
+    try:
+        with quiet_stderr():
+            executable.export_library(str(path), **options)
+    except RuntimeError as error:
+        raise ArtifactError(f"cannot link {path.name}: {error}") from error
+
+
+def _append(path: Path, description: Description) -> None:
+    text = description.to_bytes()
+    body = path.read_bytes() + text
+    tail = _TAIL.pack(len(text), hashlib.sha256(body).digest(), _MARK)
+    with open(path, "ab") as file:
+        file.write(text + tail)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Hold back what native code prints to stderr: TVM logs every saved constant as a warning."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,0 +1,99 @@
+"""Compile a model: import, find its sparsity, lower, generate code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from tvm_sparse import targets
+from tvm_sparse.artifact import Description, TensorInfo
+from tvm_sparse.compiled import Compiled
+from tvm_sparse.errors import ModelError
+from tvm_sparse.frontend import import_model
+from tvm_sparse.relay_passes import expr, pipeline, record
+
+
+def build(
+    model: Any,
+    target: Any = "x86",
+    *,
+    example_inputs: Any = None,
+    masks: Mapping[str, Any] | None = None,
+    sparse: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Compiled:
+    """Compile a model whose weights contain zeros.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, torch.export.ExportedProgram, ONNX path or proto, Relax IRModule
+    target : str, path, Target or tvm.target.Target
+        A packaged profile (``"x86"`` is this machine), the path of a TOML profile, or a target.
+    example_inputs : tuple of tensors, optional
+        Needed for a torch module; fixes the dynamic shapes of an ONNX model.
+    masks : mapping of str to array, optional
+        By layer: weights where a mask is 0 become 0. Without masks, the zeros in the weights count.
+    sparse : bool
+        Whether to use the zeros at all; ``False`` gives the dense model, for comparison.
+    progress : callable, optional
+        Called with the name of each stage as it begins.
+
+    Returns
+    -------
+    Compiled
+        Its results equal the dense model's on the same weights.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be imported or compiled.
+    TargetError
+        If the target is unknown or invalid.
+
+    Examples
+    --------
+    >>> compiled = build(model, example_inputs=(x,))    # doctest: +SKIP
+    >>> y = compiled(x)                                 # doctest: +SKIP
+    """
+    tell = progress or (lambda stage: None)
+    profile = targets.load(target)
+    tell("importing")
+    if isinstance(example_inputs, list):
+        example_inputs = tuple(example_inputs)
+    if example_inputs is not None and not isinstance(example_inputs, tuple):
+        example_inputs = (example_inputs,)
+    mod = import_model(model, example_inputs, masks)
+    tell("finding sparsity")
+    main = mod["main"]
+    mod = pipeline.pipeline(profile, sparse)(mod)
+    tell("generating code")
+    executable = tvm.compile(mod, target=profile.to_tvm(), relax_pipeline=None)
+    description = Description(
+        version=version("tvm_sparse"),
+        tvm_version=str(tvm.__version__),
+        target=profile.name,
+        needs=profile.needs,
+        inputs=tuple(_info(param, param.name) for param in main.params),
+        outputs=tuple(_outputs(main.ret_ty)),
+        report=record.read(mod).to_json(),
+    )
+    return Compiled(executable, description, mod)
+
+
+def _info(value: Any, name: str) -> TensorInfo:
+    shape = expr.shape(value)
+    if shape is None:
+        raise ModelError(f"{name} has the type {value.ty}; expected a tensor of fixed shape")
+    return TensorInfo(name=name, shape=shape, dtype=str(value.ty.dtype))
+
+
+def _outputs(kind: Any, prefix: str = "output") -> list[TensorInfo]:
+    if isinstance(kind, relax.TensorType):
+        shape = tuple(int(size) for size in kind.shape.values)
+        return [TensorInfo(name=prefix, shape=shape, dtype=str(kind.dtype))]
+    fields = getattr(kind, "fields", [])
+    return [info for i, field in enumerate(fields) for info in _outputs(field, f"{prefix}{i}")]

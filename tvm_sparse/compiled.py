@@ -1,0 +1,181 @@
+"""A compiled model: call it, look at its report, write it to a file."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from tvm_sparse import artifact
+from tvm_sparse.artifact import Description, TensorInfo
+from tvm_sparse.errors import ArtifactError, InputError, TargetError
+from tvm_sparse.report import Report
+from tvm_sparse.targets import native
+
+
+class Compiled:
+    """A model ready to run on this machine's CPU.
+
+    Made by `tvm_sparse.build` and `tvm_sparse.load`. Takes numpy arrays or torch tensors and
+    returns the same kind. Calls from several threads wait for each other.
+
+    Parameters
+    ----------
+    library : tvm.runtime.Executable or Module
+    description : Description
+    mod : IRModule, optional
+        The module before code generation, for inspection.
+    """
+
+    def __init__(
+        self, library: Any, description: Description, mod: tvm.IRModule | None = None
+    ) -> None:
+        self._library = library
+        self._machine: Any = None
+        self._lock = threading.Lock()
+        self.description = description
+        self.mod = mod
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """Names, shapes and dtypes of the inputs."""
+        return self.description.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """Names, shapes and dtypes of the outputs."""
+        return self.description.outputs
+
+    @property
+    def report(self) -> Report:
+        """What was found in each layer, what was chosen, and why."""
+        return Report.from_json(self.description.report)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run the model.
+
+        Parameters
+        ----------
+        *inputs : numpy arrays or torch tensors
+            As `inputs` says.
+
+        Returns
+        -------
+        array or tensor, or a tuple of them
+
+        Raises
+        ------
+        InputError
+            If the number, a shape or a dtype of the inputs is not as compiled.
+        """
+        arrays = self._checked(inputs)
+        with self._lock:
+            outputs = self.main(*[tvm.runtime.tensor(array) for array in arrays])
+        like_torch = any(type(x).__module__.split(".")[0] == "torch" for x in inputs)
+        return _converted(outputs, like_torch)
+
+    @property
+    def main(self) -> Any:
+        """The model as a function of TVM tensors, without checks or conversions."""
+        if self._machine is None:
+            missing = [flag for flag in self.description.needs if flag not in native.cpu_flags()]
+            if missing:
+                raise TargetError(
+                    f"compiled for {self.description.target}, which needs {', '.join(missing)}; "
+                    "this CPU lacks that: build for target='x86' here"
+                )
+            set_threads(native.cores())
+            self._machine = relax.VirtualMachine(self._library, tvm.cpu())
+        return self._machine["main"]
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write one shared library that the stock TVM runtime can load and run.
+
+        Without this package::
+
+            vm = relax.VirtualMachine(tvm.runtime.load_module("model.so"), tvm.cpu())
+            y = vm["main"](tvm.runtime.tensor(x))
+
+        Parameters
+        ----------
+        path : str or path
+            Where to write it; an existing file is replaced once the new one is complete.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        ArtifactError
+            If the file cannot be written or linked.
+        """
+        if not hasattr(self._library, "export_library"):
+            raise ArtifactError("a model that was loaded from a file cannot be exported again")
+        target = Path(path)
+        artifact.write(self._library, self.description, target)
+        return target
+
+    def _checked(self, inputs: tuple[Any, ...]) -> list[Any]:
+        if len(inputs) != len(self.inputs):
+            expected = "; ".join(map(str, self.inputs))
+            raise InputError(f"expected {len(self.inputs)} inputs ({expected}), got {len(inputs)}")
+        arrays = []
+        for info, value in zip(self.inputs, inputs, strict=True):
+            array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+            if array.shape != info.shape or str(array.dtype) != info.dtype:
+                raise InputError(
+                    f"input {info.name!r} must be {info.dtype} {info.shape}, "
+                    f"got {array.dtype} {array.shape}"
+                )
+            arrays.append(np.ascontiguousarray(array))
+        return arrays
+
+
+def load(path: str | os.PathLike[str]) -> Compiled:
+    """Load a file that `Compiled.export` wrote.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged, or was not exported by this package.
+    TargetError
+        When the model is called on a CPU that lacks features it was compiled for.
+    """
+    file = Path(path)
+    description = artifact.read(file)
+    try:
+        with artifact.quiet_stderr():
+            library = tvm.runtime.load_module(str(file.resolve()))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ArtifactError(
+            f"TVM {tvm.__version__} cannot load {file} (exported with TVM "
+            f"{description.tvm_version}): {error}"
+        ) from error
+    return Compiled(library, description)
+
+
+def set_threads(number: int) -> None:
+    """Let compiled models use this many threads; TVM's own default is half of the cores.
+
+    The first call decides how many there can be at most.
+    """
+    cpus = [str(cpu) for cpu in sorted(os.sched_getaffinity(0))]
+    share_all_cores = -3
+    tvm.get_global_func("runtime.config_threadpool")(share_all_cores, number, cpus)
+
+
+def _converted(outputs: Any, like_torch: bool) -> Any:
+    if not hasattr(outputs, "numpy"):
+        return tuple(_converted(output, like_torch) for output in outputs)
+    array = outputs.numpy()
+    if not like_torch:
+        return array
+    import torch
+
+    return torch.from_numpy(array)

@@ -1,0 +1,51 @@
+"""Which layers of a torch model can be pruned, and which scheme each gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from tvm_sparse import formats
+from tvm_sparse.errors import FormatError
+from tvm_sparse.scheme import Scheme
+
+
+def prunable(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """Return the convolutions and linear layers by name, depthwise ones left out."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        or (isinstance(module, torch.nn.Conv2d) and module.weight.shape[1] > 1)
+    }
+
+
+def resolve(
+    model: torch.nn.Module, plan: str | Scheme | Mapping[str, str | Scheme]
+) -> dict[str, Scheme]:
+    """Return the scheme of each layer that is to be pruned.
+
+    Raises
+    ------
+    FormatError
+        If a scheme cannot be read, or names an unknown format, or a layer does not exist.
+    """
+    layers = prunable(model)
+    if isinstance(plan, Mapping):
+        schemes = {name: _scheme(scheme) for name, scheme in plan.items()}
+    else:
+        inner = list(layers)[1:-1]  # the first layer reads pixels, the last one writes the answer
+        schemes = {name: _scheme(plan) for name in inner}
+    for name in schemes:
+        if name not in layers:
+            raise FormatError(
+                f"no prunable layer {name!r}; expected one of {', '.join(layers) or 'none'}"
+            )
+    return schemes
+
+
+def _scheme(scheme: str | Scheme) -> Scheme:
+    found = Scheme.parse(scheme) if isinstance(scheme, str) else scheme
+    formats.get(found.format)
+    return found
