@@ -23,7 +23,7 @@ def op_name(expr: Any) -> str:
 
 
 def definition(mutator: PyExprMutator, expr: Any) -> Any:
-    """Return what a variable is bound to in the rewritten function; other expressions as they are."""
+    """Return what a variable is bound to in the rewritten function; anything else as it is."""
     if isinstance(expr, relax.Var):
         bound = mutator.lookup_binding(expr)
         return expr if bound is None else bound
@@ -33,6 +33,12 @@ def definition(mutator: PyExprMutator, expr: Any) -> Any:
 def constant(mutator: PyExprMutator, expr: Any) -> npt.NDArray[Any] | None:
     """Return the value of a constant (or of a variable bound to one), or None."""
     found = definition(mutator, expr)
+    return found.value.numpy() if isinstance(found, ir.GenericConst) else None
+
+
+def constant_in(builder: relax.BlockBuilder, expr: Any) -> npt.NDArray[Any] | None:
+    """Return the value of a constant (or of a variable bound to one), or None."""
+    found = builder.lookup_binding(expr) if isinstance(expr, relax.Var) else expr
     return found.value.numpy() if isinstance(found, ir.GenericConst) else None
 
 
@@ -125,16 +131,19 @@ class Rebind(PyExprMutator):
         super().visit_var_binding_(binding)
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        """Change a call."""
-        return self._change(self.visit_expr_post_order(call))
+        """Change a call. Only its result is typed: a change may mend what its operands became."""
+        change = self.changes.pop(self.current, None)
+        if change is None:
+            return self.visit_expr_post_order(call)
+        args = [self.visit_expr(arg) for arg in call.args]
+        visited = relax.Call(call.op, args, call.attrs, call.ty_args, ret_ty=call.ty)
+        return change(visited, self.builder_)
 
     def visit_tuple_getitem_(self, item: relax.TupleGetItem) -> relax.Expr:
         """Change a tuple item."""
-        return self._change(self.visit_expr_post_order(item))
-
-    def _change(self, value: relax.Expr) -> relax.Expr:
         change = self.changes.pop(self.current, None)
-        return value if change is None else change(value, self.builder_)
+        visited = self.visit_expr_post_order(item)
+        return visited if change is None else change(visited, self.builder_)
 
 
 def rewrite_functions(

@@ -47,7 +47,7 @@ def _changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
     changes: dict[relax.Var, expr.Change] = {}
     for var, item in uses.values.items():
         norm = uses.value(item.tuple_value) if isinstance(item, relax.TupleGetItem) else None
-        if expr.op_name(norm) != "relax.nn.batch_norm" or item.index != 0:
+        if norm is None or expr.op_name(norm) != "relax.nn.batch_norm" or item.index != 0:
             continue
         statistics = [uses.constant(arg) for arg in norm.args[1:]]
         if any(value is None for value in statistics) or norm.attrs.training:
@@ -76,20 +76,22 @@ def _fold(
     layer, add, bias = _below(uses, norm.args[0])
     if layer is None:
         changes[var] = lambda item, builder: relax.op.add(
-            builder.emit(relax.op.multiply(norm_input(item, builder), across(scale))),
+            builder.emit(relax.op.multiply(_input(item, builder), across(scale))),
             across(shift),
         )
         return
-    changes[layer] = lambda call, _: _scaled(call, uses.constant(call.args[1]), scale)
+    weight = uses.constant(uses.value(layer).args[1])
+    assert weight is not None  # `_below` returns layers of constant weight
+    changes[layer] = lambda call, _: _scaled(call, weight, scale)
     if add is None:
-        changes[var] = lambda item, builder: relax.op.add(norm_input(item, builder), across(shift))
+        changes[var] = lambda item, builder: relax.op.add(_input(item, builder), across(shift))
         return
     offset = shift + bias.reshape(-1) * scale
     changes[add] = lambda call, _: relax.op.add(_other(call, uses), across(offset))
-    changes[var] = lambda item, builder: norm_input(item, builder)
+    changes[var] = lambda item, builder: _input(item, builder)
 
 
-def norm_input(item: relax.TupleGetItem, builder: relax.BlockBuilder) -> relax.Expr:
+def _input(item: relax.TupleGetItem, builder: relax.BlockBuilder) -> relax.Expr:
     """Return the tensor that a batch normalization normalizes."""
     return builder.lookup_binding(item.tuple_value).args[0]
 

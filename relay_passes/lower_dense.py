@@ -62,7 +62,7 @@ def _changes(uses: expr.Uses, target: Target) -> dict[relax.Var, expr.Change]:
                 best = kernel.dense(layer, target)
                 bound = implement.dense(layer, best, layers.weight_of(layer, value))
                 changes[var] = functools.partial(
-                    emit.layer_call, layer=layer, tile=best.tile, bound=bound, target=target
+                    emit.layer_call, layer=layer, tile=best.tile, bound=bound
                 )
     return changes
 
@@ -92,4 +92,5 @@ def _share(call: relax.Call, window: Layer) -> npt.NDArray[np.float32]:
         taps = np.arange(window.kernel[axis]) * window.dilation[axis]
         reached = starts[:, None] + taps
         axes.append(((reached >= -begin) & (reached < size + end)).sum(axis=1))
-    return (1.0 / np.outer(*axes)).astype("float32")
+    share: npt.NDArray[np.float32] = (1.0 / np.outer(*axes)).astype(np.float32)
+    return share

@@ -70,11 +70,7 @@ def _changes(
             bound = implement.sparse(choice, weight)
             nbytes = bound.nbytes
             changes[var] = functools.partial(
-                emit.layer_call,
-                layer=layer,
-                tile=choice.kernel.tile,
-                bound=bound,
-                target=target,
+                emit.layer_call, layer=layer, tile=choice.kernel.tile, bound=bound
             )
         rows.append(_row(choice, weight, nbytes))
     return changes
@@ -87,6 +83,7 @@ def _row(choice: Choice, weight: Any, nbytes: int) -> LayerReport:
         op=layer.op,
         weight=layer.weight,
         input=layer.input,
+        macs=layer.macs,
         density=float((weight != 0).mean()),
         found=str(choice.found),
         stored=str(choice.used) if choice.is_sparse else "dense",
@@ -105,6 +102,7 @@ def _untouched(call: relax.Call, weight: Any, name: str, why: str) -> LayerRepor
         op=expr.op_name(call).rsplit(".", 1)[-1],
         weight=weight.shape,
         input=(),
+        macs=0,
         density=float((weight != 0).mean()),
         found="",
         stored="untouched",

@@ -10,27 +10,27 @@ from tvm_sparse.relay_passes.expand_activations import ExpandActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
 from tvm_sparse.relay_passes.lower_dense import LowerDense
+from tvm_sparse.relay_passes.lower_transposes import LowerTransposes
 from tvm_sparse.relay_passes.pack_sparse import PackSparse
+from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
+from tvm_sparse.relay_passes.sink_transposes import SinkTransposes
 from tvm_sparse.targets import Target
 
 
 def simplify() -> list[tvm.transform.Pass]:
     """Leave nothing between layers and their weights but constants."""
-    return [
-        relax.transform.CanonicalizeBindings(),
-        FoldConstants(),
-        FoldBatchNorm(),
-        relax.transform.CanonicalizeBindings(),
-        relax.transform.DeadCodeElimination(),
-    ]
+    tidy = [relax.transform.CanonicalizeBindings(), relax.transform.DeadCodeElimination()]
+    return [*tidy, FoldConstants(), FoldBatchNorm(), *tidy]
 
 
 def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
-        *([PackSparse(target)] if sparse else []),
+        *([RemoveDeadChannels(), PackSparse(target)] if sparse else []),
         LowerDense(target),
+        SinkTransposes(),
+        LowerTransposes(target),
         ExpandActivations(),
         relax.transform.LegalizeOps(),
         relax.transform.AnnotateTIROpPattern(),

@@ -39,7 +39,8 @@ class ScheduleFunctions:
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Schedule what is not scheduled yet."""
         target = scope.current(self.target)
-        mod = s_tir.dlight.ApplyDefaultSchedule(*rules(target))(mod)
+        with target.to_tvm():
+            mod = s_tir.dlight.ApplyDefaultSchedule(*rules(target))(mod)
         left = [
             var.name_hint
             for var, func in mod.functions_items()

@@ -1,7 +1,7 @@
 """Default schedules: an ordered list of rules, each a file.
 
-A rule looks at a function and returns its schedule, or None for "not mine". Order is meaning: our own
-algorithms carry annotations and come first, the last rule takes anything.
+A rule looks at a function and returns its schedule, or None for "not mine". Order is meaning: our
+own algorithms carry annotations and come first, the last rule takes anything.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ def _cut(sch: s_tir.Schedule, block: Any, lanes: int) -> None:
     stmt = sch.get(block)
     around = sch.get_loops(block)
     kinds = [iv.iter_type for iv in stmt.iter_vars]
-    spatial = [l for l, kind in zip(around, kinds, strict=True) if kind == tirx.IterVar.DataPar]
-    reduced = [l for l in around if l not in spatial]
+    spatial = [a for a, kind in zip(around, kinds, strict=True) if kind == tirx.IterVar.DataPar]
+    reduced = [loop for loop in around if loop not in spatial]
     if not spatial:
         return
     *outer, inner = spatial

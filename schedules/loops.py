@@ -7,7 +7,6 @@ from typing import Any
 
 from tvm import s_tir, tirx
 
-
 TILE = "tvm_sparse.tile"
 
 

@@ -12,7 +12,7 @@ from tvm_sparse.errors import TargetError
 from tvm_sparse.targets import native
 
 if TYPE_CHECKING:
-    import tvm
+    from tvm.target import Target as TvmTarget
 
 _FOLDER = Path(__file__).parent
 # Where each field of Target stands in the TOML file.
@@ -84,7 +84,7 @@ class Target:
         flags = native.cpu_flags()
         return [need for need in self.needs if need not in flags]
 
-    def to_tvm(self) -> tvm.target.Target:
+    def to_tvm(self) -> TvmTarget:
         """Return the TVM target; imports TVM."""
         from tvm.target import Target as TvmTarget
         from tvm.target.codegen import llvm_get_system_cpu
@@ -105,7 +105,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
-def load(target: str | Path | Target | tvm.target.Target) -> Target:
+def load(target: str | Path | Target | TvmTarget) -> Target:
     """Return the profile of a target.
 
     Parameters
@@ -183,8 +183,8 @@ def _check_values(path: Path, values: dict[str, Any]) -> None:
             raise TargetError(f"{path}: {name} must be a positive {kinds[name]}, got {value!r}")
 
 
-def _from_tvm(target: tvm.target.Target) -> Target:
-    """Return a profile for a bare TVM target: the nearest packaged one, with TVM's own attributes."""
+def _from_tvm(target: TvmTarget) -> Target:
+    """Return a bare TVM target as the nearest packaged profile, with its own attributes."""
     from tvm.target.codegen import llvm_get_cpu_features
 
     if target.kind.name != "llvm":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MARGIN = 0.9  # a sparse kernel must be predicted to take at most this share of the dense time
 _SHARED = (16, 8, 4, 2)  # filters that may share their taps, whatever the pattern
 # Where several formats describe a pattern equally well, the first of these names it.
-_NAMED = ("filter", "channel", "one_by_n", "block_punched", "block", "unstructured")
+_NAMED = ("filter", "channel", "block", "one_by_n", "block_punched", "unstructured")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,8 +49,12 @@ def copied(loop: tirx.For) -> tirx.For:
     def rename(var: Any) -> None:
         fresh.setdefault(var, tirx.Var(var.name, var.ty))
 
+    def rename_axes(block: s_tir.SBlock) -> None:
+        for iv in block.iter_vars:
+            rename(iv.var)
+
     visit(loop, tirx.For, lambda node: rename(node.loop_var))
-    visit(loop, s_tir.SBlock, lambda block: [rename(iv.var) for iv in block.iter_vars])
+    visit(loop, s_tir.SBlock, rename_axes)
     return substitute(loop, fresh)
 
 

@@ -89,7 +89,8 @@ class Compiled:
                     f"compiled for {self.description.target}, which needs {', '.join(missing)}; "
                     "this CPU lacks that: build for target='x86' here"
                 )
-            set_threads(native.cores())
+            if not _threads_chosen:
+                set_threads(native.cores())
             self._machine = relax.VirtualMachine(self._library, tvm.cpu())
         return self._machine["main"]
 
@@ -137,6 +138,9 @@ class Compiled:
         return arrays
 
 
+_threads_chosen: list[int] = []
+
+
 def load(path: str | os.PathLike[str]) -> Compiled:
     """Load a file that `Compiled.export` wrote.
 
@@ -165,6 +169,7 @@ def set_threads(number: int) -> None:
 
     The first call decides how many there can be at most.
     """
+    _threads_chosen.append(number)
     cpus = [str(cpu) for cpu in sorted(os.sched_getaffinity(0))]
     share_all_cores = -3
     tvm.get_global_func("runtime.config_threadpool")(share_all_cores, number, cpus)

@@ -1,8 +1,8 @@
 """How long a kernel takes: a closed formula of the layer, its tile and the target.
 
-The inner loop issues, for each tap, filters × vectors multiply-adds, one broadcast load a filter and
-one load a vector (two when rows are not aligned to vectors), and draws the vectors from L2 once a
-tile's input exceeds L1; the slowest of the three decides. Around it come filling the registers,
+The inner loop issues, for each tap, filters × vectors multiply-adds, one broadcast load a filter
+and one load a vector (two when rows are not aligned to vectors), and draws the vectors from L2 once
+a tile's input exceeds L1; the slowest of the three decides. Around it come filling the registers,
 packing the input, storing the output, and weights that do not stay in L2.
 
 The constants were fitted to 1152 measured kernels (AMD Zen 5, ResNet, MobileNet and BERT layers at

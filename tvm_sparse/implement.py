@@ -116,8 +116,8 @@ def _with_zero_row(rows: RowBlocks, layer: Layer) -> tuple[RowBlocks, npt.NDArra
     Filters that were removed read a row of that block: zeros.
     """
     ends = np.pad(rows.ptr[1:].reshape(layer.groups, -1), ((0, 0), (0, 1)), mode="edge")
-    order = rows.order.reshape(layer.groups, -1)
-    order = np.pad(order, ((0, 0), (0, rows.filters)), constant_values=-1).reshape(-1)
+    groups = rows.order.reshape(layer.groups, -1)
+    order = np.pad(groups, ((0, 0), (0, rows.filters)), constant_values=-1).reshape(-1)
     row = np.full(layer.filters, len(order) - 1, np.int32)
     kept = np.nonzero(order >= 0)[0]
     row[order[kept]] = kept

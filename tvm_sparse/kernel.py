@@ -189,3 +189,12 @@ def _panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
             tile = PanelTile(filters=work.filters, rows=rows, lanes=target.lanes, parallel=over)
             seconds = cost.panel_seconds(layer, tile, work, target, target.cores)
             yield Kernel(tile=tile, plane=None, seconds=seconds)
+
+
+def dense_panel(layer: Layer, target: Target, filters: int, rows: int) -> Kernel:
+    """Return the dense kernel with a given register tile, rows over threads."""
+    tile = PanelTile(filters=filters, rows=rows, lanes=target.lanes, parallel="rows")
+    blocks = -(-layer.filters // filters)
+    work = Work(blocks=blocks, taps=blocks * layer.channels, filters=filters, indexed=False)
+    seconds = cost.panel_seconds(layer, tile, work, target, target.cores)
+    return Kernel(tile=tile, plane=None, seconds=seconds)

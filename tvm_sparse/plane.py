@@ -120,8 +120,10 @@ class Plane:
 
     @cached_property
     def size(self) -> int:
-        """Floats of one channel's phase, an odd number of cache lines so that channels spread
-        over all sets of the cache."""
+        """Floats of one channel's phase.
+
+        An odd number of cache lines, so that channels spread over all sets of the cache.
+        """
         if self.flat:
             floats = self.run
         else:
@@ -149,7 +151,8 @@ class Plane:
         phase = phase_y[:, None] * self.phases[1] + phase_x
         shift = (y // sh * self.pitch)[:, None] + x // sw
         offsets = channels[:, None, None] + phase * self.size + shift
-        return offsets.reshape(-1).astype(np.int32)
+        flat: npt.NDArray[np.int32] = offsets.reshape(-1).astype(np.int32)
+        return flat
 
     def tile_of(self, y: Any, x: Any) -> Any:
         """Return the tile that computes output position (y, x); integers or TIR expressions."""

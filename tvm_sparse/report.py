@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 _COLUMNS = (
     ("layer", "name"),
@@ -29,6 +30,8 @@ class LayerReport:
     name, op : str
     weight, input : tuple of int
         Shapes, see `Layer`.
+    macs : int
+        Multiply-adds of the dense layer.
     density : float
         Share of non-zero weights.
     found : str
@@ -49,6 +52,7 @@ class LayerReport:
     op: str
     weight: tuple[int, ...]
     input: tuple[int, ...]
+    macs: int
     density: float
     found: str
     stored: str
@@ -145,10 +149,9 @@ class Report:
         """Read what `to_json` wrote."""
         content = json.loads(text)
         names = {field.name for field in fields(LayerReport)}
-        rows = [
-            LayerReport(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names}
-            )
-            for row in content["layers"]
-        ]
+        rows = []
+        for row in content["layers"]:
+            values: dict[str, Any] = {name: row[name] for name in names}
+            values["weight"], values["input"] = tuple(row["weight"]), tuple(row["input"])
+            rows.append(LayerReport(**values))
         return cls(rows, content["notes"])

@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from tvm_sparse.layer import Layer
-from tvm_sparse.plane import Plane
-
-if TYPE_CHECKING:
-    from tvm_sparse.targets import Target
 
 
 @dataclass(frozen=True, kw_only=True)

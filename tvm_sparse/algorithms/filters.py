@@ -55,7 +55,7 @@ def sparse(layer: Layer, tile: PanelTile, row_blocks: RowBlocks):
         Of (X, values (taps, tile.filters) float32, channel (taps,) int32,
         ptr (panels + 1,) int64, Y).
     """
-    x_shape, y_shape, rows, panels, channels = _sizes(layer, tile)
+    x_shape, y_shape, rows, panels, _ = _sizes(layer, tile)
     panel, taps = T.int64(tile.filters), T.int64(len(row_blocks.taps))
     longest = T.int64(max(row_blocks.longest, 1))
     read, store, attrs = _reading(layer), _storing(layer), tile.annotation

@@ -71,7 +71,7 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
                             vt,
                             vo // group_rows,
                             T.Cast("int64", offset[ptr[vo // block] + vk]) + vi,
-                        ]  # fmt: skip
+                        ]
                     )
         store(A, Y, row)
 

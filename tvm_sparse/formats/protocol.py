@@ -116,7 +116,7 @@ class SparseFormat:
         """Whether every box of the weight is all zero or free of zeros."""
         box = self._box(weight.shape, block)
         nonzero = (weight != 0).reshape(self.view(weight.shape))
-        some = _split(nonzero, box).any(axis=(1, 3, 5))
+        some = _touched(nonzero, box)
         return bool(_spread(some, box, nonzero.shape).sum() == nonzero.sum())
 
     def detect(self, weight: Weight) -> Block | None:
@@ -177,7 +177,7 @@ class SparseFormat:
         """
         box = self._box(weight.shape, block)
         view = self.view(weight.shape)
-        some = _split((weight != 0).reshape(view), box).any(axis=(1, 3, 5))
+        some = _touched((weight != 0).reshape(view), box)
         keep = _spread(some, box, view).reshape(len(weight), -1)
         return from_matrix(weight.reshape(keep.shape), keep, self.register_filters(box))
 
@@ -211,6 +211,11 @@ def _split(array: Weight, box: tuple[int, int, int]) -> Weight:
     padded = np.pad(array, fill) if any(end for _, end in fill) else array
     shape = [n for size, b in zip(padded.shape, box, strict=True) for n in (size // b, b)]
     return padded.reshape(shape)
+
+
+def _touched(nonzero: Mask, box: tuple[int, int, int]) -> Mask:
+    """Return which boxes hold a non-zero."""
+    return np.asarray(_split(nonzero, box).any(axis=(1, 3, 5)))
 
 
 def _crop(boxes: Weight, view: tuple[int, ...]) -> Weight:

@@ -49,8 +49,8 @@ def check_static(mod: tvm.IRModule) -> None:
     for param in mod["main"].params:
         if isinstance(param.ty, relax.TensorType) and expr.shape(param) is None:
             raise ModelError(
-                f"input {param.name!r} has the dynamic shape {param.ty.shape}: kernels are compiled "
-                "for one size; export the model with fixed shapes, or pass example_inputs"
+                f"input {param.name!r} has the dynamic shape {param.ty.shape}: kernels are "
+                "compiled for one size; export the model with fixed shapes, or pass example_inputs"
             )
 
 

@@ -22,8 +22,9 @@ def from_torch(
     masks: Mapping[str, Any] | None,
 ) -> tvm.IRModule:
     """Return a module or exported program as Relax; see `tvm_sparse.frontend.import_model`."""
-    program = model if isinstance(model, torch.export.ExportedProgram) else None
-    if program is None:
+    if isinstance(model, torch.export.ExportedProgram):
+        program = model
+    else:
         program = _export(model, example_inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -11,10 +11,10 @@ from tvm_sparse.errors import FormatError
 from tvm_sparse.scheme import Scheme
 
 
-def prunable(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
-    """Return the convolutions and linear layers by name, depthwise ones left out."""
+def prunable(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the weights of convolutions and linear layers by layer, depthwise ones left out."""
     return {
-        name: module
+        name: module.weight
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear)
         or (isinstance(module, torch.nn.Conv2d) and module.weight.shape[1] > 1)

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 import torch
 
 from tvm_sparse import formats
+from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.scheme import Scheme
 
 
 def prune(model: torch.nn.Module, schemes: Mapping[str, Scheme]) -> None:
     """Prune the named layers in place."""
-    modules = dict(model.named_modules())
+    weights = prunable(model)
     for name, scheme in schemes.items():
-        weight = modules[name].weight
-        assert isinstance(weight, torch.Tensor)
+        weight = weights[name]
         scores = weight.detach().abs().cpu().numpy()
         keep = formats.get(scheme.format).mask(scores, scheme.density, scheme.block)
         with torch.no_grad():

@@ -18,9 +18,7 @@ class Masks:
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
-        self._zeros = [
-            (module.weight, module.weight.detach() == 0) for module in prunable(model).values()
-        ]
+        self._zeros = [(weight, weight.detach() == 0) for weight in prunable(model).values()]
 
     def apply(self) -> None:
         """Set the weights that were zero to zero again."""

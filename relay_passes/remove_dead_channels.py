@@ -1,0 +1,203 @@
+"""Really remove filters that nobody reads, and channels that are always zero.
+
+Before::
+
+    y = R.nn.relu(R.add(R.nn.conv2d(x, w1), b1))        # w1: (64, …); b1: (1, 64, 1, 1)
+    z = R.nn.conv2d(y, w2)                              # w2: (…, 64, …)
+
+After, if w2 is zero on 14 of the channels, or w1 on 14 filters whose channels stay zero::
+
+    y = R.nn.relu(R.add(R.nn.conv2d(x, w1), b1))        # w1: (50, …); b1: (1, 50, 1, 1)
+    z = R.nn.conv2d(y, w2)                              # w2: (…, 50, …)
+
+Between the two layers may stand a bias, activations and pooling, each read by the next alone. The
+same holds for two linear layers.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax
+
+from tvm_sparse.relay_passes import expr, layers, record
+from tvm_sparse.relay_passes.elementwise import BINARY, on_number
+
+Array = npt.NDArray[Any]
+
+
+@tvm.transform.module_pass(opt_level=0, name="RemoveDeadChannels")
+class RemoveDeadChannels:
+    """Shrink pairs of layers by the channels between them that cannot matter."""
+
+    def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """Rewrite every Relax function, and note what was removed."""
+        names = record.names(mod)
+        while True:  # what a smaller layer no longer reads may be dead in turn
+            mod, notes = _shrunk(mod, names)
+            for text in notes:
+                mod = record.note(mod, text)
+            if not notes:
+                return mod
+
+
+def _shrunk(mod: tvm.IRModule, names: dict[str, str]) -> tuple[tvm.IRModule, list[str]]:
+    """Shrink each pair of layers once; return the module and what was removed."""
+    notes: list[str] = []
+    mod = expr.rewrite_functions(
+        mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), names, notes))
+    )
+    return mod, notes
+
+
+def _changes(
+    uses: expr.Uses, names: dict[str, str], notes: list[str]
+) -> dict[relax.Var, expr.Change]:
+    changes: dict[relax.Var, expr.Change] = {}
+    for var, call in uses.values.items():
+        pair = _pair(uses, var, call)
+        if pair is not None and pair.first not in changes and not pair.kept.all():
+            changes.update(_shrink(pair))
+            name, dead = names.get(pair.first.name, pair.first.name), int((~pair.kept).sum())
+            notes.append(f"{name}: {dead} of {len(pair.kept)} filters removed")
+    return changes
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two layers, the operators with constants between them, and the channels that matter."""
+
+    first: relax.Var
+    second: relax.Var
+    biases: tuple[relax.Var, ...]
+    kept: npt.NDArray[np.bool_]
+
+
+def _pair(uses: expr.Uses, var: relax.Var, call: Any) -> _Pair | None:
+    """Return the pair whose second layer is bound to a variable, or None."""
+    if not _is_layer(uses, call):
+        return None
+    between: list[tuple[relax.Var, relax.Call]] = []
+    below = call.args[0]
+    while uses.read_once(below):
+        inner = uses.value(below)
+        if expr.op_name(inner) == expr.op_name(call):
+            if not _is_layer(uses, inner):
+                return None
+            kept = _kept(uses, inner, [step for _, step in reversed(between)], call)
+            biases = tuple(v for v, step in between if expr.op_name(step) in BINARY)
+            return None if kept is None else _Pair(below, var, biases, kept)
+        if not _passes_channels(uses, inner, len(expr.shape(inner) or ())):
+            return None
+        between.append((below, inner))
+        below = _data(uses, inner)
+    return None
+
+
+def _is_layer(uses: expr.Uses, call: Any) -> bool:
+    if expr.op_name(call) not in (layers.CONV, layers.LINEAR):
+        return False
+    layer = layers.layer_of(call, uses.constant(call.args[1]), "")
+    return not isinstance(layer, str) and layer.groups == 1
+
+
+def _passes_channels(uses: expr.Uses, call: Any, rank: int) -> bool:
+    """Whether an operator computes every channel from that channel alone."""
+    name = expr.op_name(call)
+    if name in BINARY:
+        constants = [uses.constant(arg) for arg in call.args]
+        axis = 1 if rank == 4 else rank - 1
+        known = [value for value in constants if value is not None]
+        return len(known) == 1 and _along(known[0], axis, rank)
+    return name in layers.POOLS or (
+        isinstance(call, relax.Call) and on_number(call, 0.0) is not None
+    )
+
+
+def _along(value: Array, axis: int, rank: int) -> bool:
+    """Whether a constant is a number, or varies along the channels only."""
+    shape = (1,) * (rank - value.ndim) + value.shape
+    return all(size == 1 for i, size in enumerate(shape) if i != axis)
+
+
+def _data(uses: expr.Uses, call: relax.Call) -> Any:
+    """Return the operand that is not constant."""
+    return next(arg for arg in call.args if uses.constant(arg) is None)
+
+
+def _kept(
+    uses: expr.Uses, first: relax.Call, between: list[relax.Call], second: relax.Call
+) -> npt.NDArray[np.bool_] | None:
+    """Return which of the channels between two layers matter; at least one does."""
+    producer, consumer = _filters_first(uses, first), _filters_first(uses, second)
+    read = (np.moveaxis(consumer, 1, 0).reshape(consumer.shape[1], -1) != 0).any(axis=1)
+    kept = np.asarray(read)
+    for channel in np.nonzero(~(producer.reshape(len(producer), -1) != 0).any(axis=1))[0]:
+        value: float | None = 0.0
+        for step in between:
+            value = None if value is None else _on_channel(uses, step, value, int(channel))
+        kept[channel] = kept[channel] and value != 0.0
+    if not kept.any():
+        kept[0] = True
+    return kept
+
+
+def _on_channel(uses: expr.Uses, step: relax.Call, value: float, channel: int) -> float | None:
+    """Return what an operator does to a channel that holds one value everywhere."""
+    name = expr.op_name(step)
+    if name in layers.POOLS:
+        return value if value == 0.0 or name == layers.POOLS[0] else None
+    if name in BINARY:
+        operands = [value, value]
+        for i, arg in enumerate(step.args):
+            constant = uses.constant(arg)
+            if constant is not None:
+                flat = constant.reshape(-1)
+                operands[i] = float(flat[channel] if flat.size > 1 else flat[0])
+        return BINARY[name](*operands)
+    return on_number(step, value)
+
+
+def _filters_first(uses: expr.Uses, call: relax.Call) -> Array:
+    value = uses.constant(call.args[1])
+    assert value is not None  # `_is_layer` looked
+    return value.T if expr.op_name(call) == layers.LINEAR else value
+
+
+def _shrink(pair: _Pair) -> dict[relax.Var, expr.Change]:
+    """Plan the smaller weights and biases of a pair."""
+    changes: dict[relax.Var, expr.Change] = {
+        pair.first: functools.partial(_take, kept=pair.kept, conv_axis=0),
+        pair.second: functools.partial(_take, kept=pair.kept, conv_axis=1),
+    }
+    for var in pair.biases:
+        changes[var] = functools.partial(_take_bias, kept=pair.kept)
+    return changes
+
+
+def _take(
+    call: relax.Call, builder: relax.BlockBuilder, kept: npt.NDArray[np.bool_], conv_axis: int
+) -> relax.Call:
+    axis = conv_axis if expr.op_name(call) == layers.CONV else 1 - conv_axis
+    weight = expr.constant_in(builder, call.args[1])
+    assert weight is not None  # `_is_layer` looked
+    smaller = expr.const(np.compress(kept, weight, axis=axis))
+    return relax.Call(call.op, [call.args[0], smaller], call.attrs, call.ty_args)
+
+
+def _take_bias(
+    call: relax.Call, builder: relax.BlockBuilder, kept: npt.NDArray[np.bool_]
+) -> relax.Call:
+    args = []
+    for arg in call.args:
+        value = expr.constant_in(builder, arg)
+        if value is not None and value.size > 1:
+            axis = value.shape.index(len(kept))
+            arg = expr.const(np.compress(kept, value, axis=axis))
+        args.append(arg)
+    return relax.Call(call.op, args, call.attrs, call.ty_args)

@@ -1,0 +1,1 @@
+"""Measure our kernels and models against dense engines, in one process, interleaved."""

@@ -1,0 +1,243 @@
+"""Measure layers and networks: ours sparse, ours dense, and every installed dense engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import tvm
+
+from tvm_sparse import formats, targets
+from tvm_sparse.bench import layers, machine, networks, rivals
+from tvm_sparse.bench.timing import Times, interleaved
+from tvm_sparse.building import build
+from tvm_sparse.compiled import Compiled, set_threads
+from tvm_sparse.errors import TvmSparseError
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.layer import Layer
+from tvm_sparse.pruning import prune
+from tvm_sparse.scheme import Scheme
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One measured case.
+
+    Parameters
+    ----------
+    case : str
+        The layer's or the network's name.
+    set : str
+    scheme : str
+        How it is pruned.
+    zeros : float
+        Share of zero weights.
+    threads : int
+    sparse, dense : Times
+        Ours with and without using the zeros.
+    rivals : dict of str to Times
+        Dense engines on the same weights.
+    gflops : float
+        Billions of multiply-adds × 2 on non-zero weights, a second, of ours sparse.
+    of_peak : float
+        That, as a share of the dense peak measured in the same rounds.
+    error : float
+        Largest difference to torch, relative to the largest output.
+    stored : str
+        How the compiler stored the weights; "dense" when it declined to use the zeros.
+    """
+
+    case: str
+    set: str
+    scheme: str
+    zeros: float
+    threads: int
+    sparse: Times
+    dense: Times
+    rivals: dict[str, Times]
+    gflops: float
+    of_peak: float
+    error: float
+    stored: str
+
+    @property
+    def fastest(self) -> tuple[str, float]:
+        """The fastest rival, and how many times as long it takes as ours."""
+        ratios = {name: self.sparse.ratio(times) for name, times in self.rivals.items()}
+        name = min(ratios, key=lambda n: ratios[n], default="")
+        return name, ratios.get(name, float("nan"))
+
+
+def measure_layers(
+    set_name: str,
+    zeros: Sequence[float],
+    filters: Sequence[int],
+    threads: int,
+    rounds: int = 15,
+    engines: Sequence[str] | None = None,
+    limit: int | None = None,
+) -> Iterator[Row]:
+    """Measure every layer of a set at every sparsity and block size.
+
+    Parameters
+    ----------
+    set_name : str
+        See `tvm_sparse.bench.layers.layer_set`.
+    zeros : sequence of float
+        Sparsities, 0 to 1.
+    filters : sequence of int
+        Filters that share their zeros: 1 is unstructured, N is blocks of N filters × 1 weight.
+    threads, rounds : int
+    engines : sequence of str, optional
+        Rivals; all installed ones by default.
+    limit : int, optional
+        Only that many layers.
+    """
+    for layer in layers.layer_set(set_name)[:limit]:
+        yield from _layer_rows(layer, set_name, zeros, filters, threads, rounds, engines)
+
+
+def _layer_rows(
+    layer: Layer,
+    set_name: str,
+    zeros: Sequence[float],
+    filters: Sequence[int],
+    threads: int,
+    rounds: int,
+    engines: Sequence[str] | None,
+) -> Iterator[Row]:
+    rng = np.random.default_rng(0)
+    weight = (rng.standard_normal(layer.weight) / np.sqrt(layer.taps)).astype(np.float32)
+    image = torch.from_numpy(rng.standard_normal(layers.input_shape(layer)).astype(np.float32))
+    schemes = [
+        Scheme(
+            format="block" if n > 1 else "unstructured",
+            block=(n, 1) if n > 1 else (),
+            density=1 - z,
+        )
+        for z in zeros
+        for n in (filters if z else filters[:1])
+    ]
+    pruned = {str(scheme): _pruned(weight, scheme) for scheme in schemes}
+    set_threads(threads)
+    dense = build(layers.relax_layer(layer, weight), sparse=False)
+    ours = {name: build(layers.relax_layer(layer, w)) for name, w in pruned.items()}
+    calls = {"dense": runner(dense, image), **{n: runner(c, image) for n, c in ours.items()}}
+    calls["peak"], flops = machine.peak_kernel(targets.load("x86"), threads)
+    module = layers.torch_layer(layer, weight)
+    for name in rivals.installed() if engines is None else engines:
+        calls[name] = rivals.prepare(name, module, image, threads)
+    times = interleaved(calls, rounds, rest=rivals.NAMES if threads > 1 else ())
+    peak = flops / times["peak"].median
+    for scheme in schemes:
+        name = str(scheme)
+        share = np.count_nonzero(pruned[name]) / weight.size
+        rate = 2.0 * layer.macs * share / times[name].median
+        yield Row(
+            case=layer.name,
+            set=set_name,
+            scheme=name,
+            zeros=1 - share,
+            threads=threads,
+            sparse=times[name],
+            dense=times["dense"],
+            rivals={n: times[n] for n in rivals.NAMES if n in times},
+            gflops=rate / 1e9,
+            of_peak=rate / peak,
+            error=_error(ours[name], layers.torch_layer(layer, pruned[name]), image),
+            stored=ours[name].report.rows[0].stored,
+        )
+
+
+def measure_network(
+    name: str,
+    schemes: Sequence[str],
+    threads: int,
+    rounds: int = 15,
+    engines: Sequence[str] | None = None,
+    size: int = 224,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Row]:
+    """Measure a network pruned by each of the schemes.
+
+    Parameters
+    ----------
+    name : str
+        See `tvm_sparse.bench.networks.names`.
+    schemes : sequence of str
+        E.g. ``block_punched-8x4@0.2``.
+    threads, rounds, engines, size
+        As for layers.
+    progress : callable, optional
+        Called with what is being prepared.
+    """
+    tell = progress or (lambda text: None)
+    set_threads(threads)
+    peak_run, flops = machine.peak_kernel(targets.load("x86"), threads)
+    for text in schemes:
+        tell(f"building {name} {text}")
+        model, image = networks.network(name, size)
+        prune(model, text)
+        ours = build(model, example_inputs=(image,))
+        dense = build(model, example_inputs=(image,), sparse=False)
+        calls = {"sparse": runner(ours, image), "dense": runner(dense, image), "peak": peak_run}
+        for engine in rivals.installed() if engines is None else engines:
+            tell(f"building {name} for {engine}")
+            calls[engine] = rivals.prepare(engine, model, image, threads)
+        tell(f"measuring {name} {text}")
+        times = interleaved(calls, rounds, rest=rivals.NAMES if threads > 1 else ())
+        macs, left = _macs(ours)
+        rate = 2.0 * macs / times["sparse"].median
+        yield Row(
+            case=name,
+            set="networks",
+            scheme=text,
+            zeros=1 - left,
+            threads=threads,
+            sparse=times["sparse"],
+            dense=times["dense"],
+            rivals={n: times[n] for n in rivals.NAMES if n in times},
+            gflops=rate / 1e9,
+            of_peak=rate * times["peak"].median / flops,
+            error=_error(ours, model, image),
+            stored=ours.report.summary,
+        )
+
+
+def runner(compiled: Compiled, image: torch.Tensor) -> Callable[[], object]:
+    """Return a callable that runs a compiled model on one image, already a TVM tensor."""
+    main, x = compiled.main, tvm.runtime.tensor(image.numpy())
+    return lambda: main(x)
+
+
+def _pruned(weight: Weight, scheme: Scheme) -> Weight:
+    if scheme.density == 1.0:
+        return weight
+    keep = formats.get(scheme.format).mask(abs(weight), scheme.density, scheme.block)
+    return np.asarray(weight * keep)
+
+
+def _error(compiled: Compiled, model: torch.nn.Module, image: torch.Tensor) -> float:
+    """Return the largest difference to torch; a wrong kernel must not be timed.
+
+    Raises
+    ------
+    TvmSparseError
+        If outputs differ by more than 1e-4 of the largest one.
+    """
+    with torch.inference_mode():
+        expected = model(image)
+    error = float((compiled(image) - expected).abs().max() / expected.abs().max())
+    if not error <= 1e-4:
+        raise TvmSparseError(f"the compiled model differs from torch by {error:.1e}: not timing it")
+    return error
+
+
+def _macs(compiled: Compiled) -> tuple[float, float]:
+    """Return multiply-adds on non-zero weights, and the share of weights that are not zero."""
+    rows = compiled.report.rows
+    weights = sum(row.dense_nbytes for row in rows)
+    left = sum(row.dense_nbytes * row.density for row in rows)
+    return sum(row.macs * row.density for row in rows), left / weights

@@ -1,0 +1,94 @@
+"""Write measurements as markdown and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from tvm_sparse.bench import machine, rivals
+from tvm_sparse.bench.run import Row
+
+
+def to_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return machine, engines and rows as plain data; times in seconds, one a round."""
+    return {
+        "machine": machine.describe(),
+        "engines": rivals.installed(),
+        "missing": rivals.missing(),
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return a table, followed by its summary, the machine and the engines."""
+    engines = [name for name in rivals.NAMES if any(name in row.rivals for row in rows)]
+    titles = ["case", "pruned", "threads", "sparse ms", "own dense ms"]
+    titles += [f"{name} ms" for name in engines]
+    titles += ["× fastest rival", "× own dense", "GFLOP/s on non-zeros", "of dense peak"]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    lines += ["| " + " | ".join(_cells(row, engines)) + " |" for row in rows]
+    return "\n".join([*lines, "", *summary(rows), "", *_footer()])
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """Return one line a scheme and number of threads: geometric means and the worst case."""
+    lines = []
+    for key in dict.fromkeys((row.set, _kind(row), row.threads) for row in rows):
+        group = [row for row in rows if (row.set, _kind(row), row.threads) == key]
+        parts = [f"{len(group)} cases"]
+        for name in rivals.NAMES:
+            ratios = [row.sparse.ratio(row.rivals[name]) for row in group if name in row.rivals]
+            if ratios:
+                parts.append(f"{_geometric(ratios):.2f}× {name}")
+        own = [row.sparse.ratio(row.dense) for row in group]
+        parts.append(f"{_geometric(own):.2f}× own dense (worst {min(own):.2f}×)")
+        parts.append(f"median {np.median([row.of_peak for row in group]):.2f} of peak")
+        lines.append(
+            f"- {key[0]}, {key[1]}, {key[2]} thread{'s' * (key[2] > 1)}: {', '.join(parts)}"
+        )
+    return lines
+
+
+def _kind(row: Row) -> str:
+    return f"{row.scheme.split('@')[0]} {row.zeros:.0%} zeros"
+
+
+def _cells(row: Row, engines: Sequence[str]) -> list[str]:
+    def ms(times: Any) -> str:
+        if times is None:
+            return "–"
+        return f"{times.median * 1e3:.3g} ±{times.spread:.0%}"
+
+    name, ratio = row.fastest
+    return [
+        row.case,
+        _kind(row),
+        str(row.threads),
+        ms(row.sparse),
+        ms(row.dense),
+        *[ms(row.rivals.get(engine)) for engine in engines],
+        f"{ratio:.2f} ({name})" if name else "–",
+        f"{row.sparse.ratio(row.dense):.2f}",
+        f"{row.gflops:.0f}",
+        f"{row.of_peak:.2f}",
+    ]
+
+
+def _footer() -> list[str]:
+    about = machine.describe()
+    engines = ", ".join(f"{name} {number}" for name, number in rivals.installed().items())
+    lines = [
+        f"Machine: {about['cpu']}, {about['cores']} cores, {about['system']}; "
+        f"TVM {about['tvm']}, tvm_sparse {about['tvm_sparse']}; against {engines or 'nothing'}.",
+        "Median over rounds in which every engine ran in turn; ± is half the interquartile range.",
+    ]
+    if rivals.missing():
+        lines.append(f"Not installed, so not measured: {', '.join(rivals.missing())}.")
+    return lines
+
+
+def _geometric(values: Sequence[float]) -> float:
+    return float(np.exp(np.mean(np.log(values))))

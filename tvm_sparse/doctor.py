@@ -1,0 +1,68 @@
+"""Look at this machine: what is here, and what is missing for which feature."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from tvm_sparse import targets
+from tvm_sparse.targets import native
+
+_OPTIONAL = {
+    "torch": "to build torch modules",
+    "onnx": "to build ONNX models",
+    "onnxruntime": "to be measured against it",
+    "openvino": "to be measured against it",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One finding.
+
+    Parameters
+    ----------
+    name, detail : str
+    good : bool
+    optional : bool
+        Whether the package works without it.
+    """
+
+    name: str
+    detail: str
+    good: bool
+    optional: bool = False
+
+
+def examine() -> list[Check]:
+    """Return what was found on this machine."""
+    profile = targets.load("x86")
+    lacking = profile.missing()
+    cpu = f"{native.cpu_name()}, {native.cores()} cores, {profile.bits}-bit vectors"
+    checks = [
+        Check(name="cpu", detail=cpu, good=not lacking),
+        _package("apache-tvm", "0.27.", "pip install 'apache-tvm==0.27.*'"),
+        _package("apache-tvm-ffi", "0.1.14", "pip install 'apache-tvm-ffi>=0.1.14.post0,<0.1.15'"),
+    ]
+    compiler = next((c for c in ("g++", "clang++", "c++", "gcc", "cc") if shutil.which(c)), None)
+    detail = compiler or "none; export needs one to link: apt-get install g++"
+    checks.append(Check(name="C++ compiler", detail=detail, good=compiler is not None))
+    for name, purpose in _OPTIONAL.items():
+        try:
+            checks.append(Check(name=name, detail=version(name), good=True, optional=True))
+        except PackageNotFoundError:
+            detail = f"needed {purpose}: pip install {name}"
+            checks.append(Check(name=name, detail=detail, good=False, optional=True))
+    return checks
+
+
+def _package(name: str, expected: str, remedy: str) -> Check:
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Check(name=name, detail=f"not installed: {remedy}", good=False)
+    good = found.startswith(expected)
+    return Check(
+        name=name, detail=found if good else f"{found}, expected {expected}*: {remedy}", good=good
+    )
