@@ -24,9 +24,11 @@ def op_name(expr: Any) -> str:
 
 def definition(mutator: PyExprMutator, expr: Any) -> Any:
     """Return what a variable is bound to in the rewritten function; anything else as it is."""
-    if isinstance(expr, relax.Var):
+    while isinstance(expr, relax.Var):
         bound = mutator.lookup_binding(expr)
-        return expr if bound is None else bound
+        if bound is None:
+            break
+        expr = bound
     return expr
 
 

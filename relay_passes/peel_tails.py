@@ -30,7 +30,7 @@ class PeelTails:
         self, func: tirx.PrimFunc, mod: tvm.IRModule, ctx: tvm.transform.PassContext
     ) -> tirx.PrimFunc:
         """Rewrite one function."""
-        analyzer = compat.Analyzer()
+        analyzer = compat.analyzer()
 
         def bind(loop: tirx.For) -> None:
             analyzer.bind(loop.loop_var, tvm.ir.Range.from_min_extent(loop.min, loop.extent))
@@ -42,7 +42,7 @@ class PeelTails:
         return func.with_body(compat.rewrite(func.body, tirx.For, peel))
 
 
-def _peel(loop: tirx.For, analyzer: compat.Analyzer) -> Any:
+def _peel(loop: tirx.For, analyzer: Any) -> Any:
     realize = loop.body
     if loop.kind != tirx.ForKind.VECTORIZED or not isinstance(realize, s_tir.SBlockRealize):
         return loop
@@ -61,7 +61,7 @@ def _peel(loop: tirx.For, analyzer: compat.Analyzer) -> Any:
     return tirx.IfThenElse(analyzer.simplify(base + width <= bound), whole, tail)
 
 
-def _start(term: Any, lane: tirx.Var, analyzer: compat.Analyzer) -> tuple[Any] | None:
+def _start(term: Any, lane: tirx.Var, analyzer: Any) -> tuple[Any] | None:
     """Return the base of a guard ``base + lane < bound``, or None if it is none."""
     if not isinstance(term, tirx.LT) or compat.uses(term.b, {lane}):
         return None
@@ -71,7 +71,7 @@ def _start(term: Any, lane: tirx.Var, analyzer: compat.Analyzer) -> tuple[Any] |
     return (linear[1],)
 
 
-def _tail(loop: tirx.For, base: Any, bound: Any, analyzer: compat.Analyzer) -> Any:
+def _tail(loop: tirx.For, base: Any, bound: Any, analyzer: Any) -> Any:
     """Return the vector that crosses the bound: of known width when vectors are aligned to it."""
     width = int(loop.extent)
     aligned = analyzer.modular_set(base)

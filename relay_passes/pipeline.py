@@ -32,6 +32,7 @@ def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
         SinkTransposes(),
         LowerTransposes(target),
         ExpandActivations(),
+        *relax.backend.cpu_generic.pipeline.library_dispatch_passes(None),
         relax.transform.LegalizeOps(),
         relax.transform.AnnotateTIROpPattern(),
         relax.transform.FoldConstant(),

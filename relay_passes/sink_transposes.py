@@ -45,6 +45,7 @@ class _Sinker(PyExprMutator):
     def __init__(self, mod: tvm.IRModule, uses: expr.Uses) -> None:
         super().__init__(mod)
         self.uses = uses
+        self.moved: set[relax.Var] = set()
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         once = [self.uses.read_once(arg) for arg in call.args]
@@ -91,7 +92,10 @@ class _Sinker(PyExprMutator):
                 args[i] = expr.const(
                     value.reshape(-1, 1) if name == _PERMUTE else value.reshape(-1)
                 )
-        below = self.builder_.emit(relax.Call(call.op, args, call.attrs, call.ty_args))
+        first = relax.Call(call.op, args, call.attrs, call.ty_args)
+        above = [self.uses.read_once(arg) or arg in self.moved for arg in args]
+        below = self.builder_.emit(self._sink(first, above))
+        self.moved.add(below)
         return relax.Call(change.op, [below, *change.args[1:]], change.attrs, change.ty_args)
 
 

@@ -63,7 +63,7 @@ def _guard(realize: s_tir.SBlockRealize, loops: set[Any] | None = None) -> Any:
 
 def _extents(body: Any) -> dict[Any, Any]:
     """Return the tightened extent of every loop whose whole body stands under its guard."""
-    analyzer = compat.Analyzer()
+    analyzer = compat.analyzer()
     extents: dict[Any, Any] = {}
 
     def visit(node: Any, enclosing: list[tirx.For]) -> None:

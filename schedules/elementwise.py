@@ -22,11 +22,11 @@ _SHORT = 256  # inner loops are joined until a thread's piece of work has at lea
 def rule(func: tirx.PrimFunc, target: Target, tunable: bool, lanes: int) -> s_tir.Schedule | None:
     """Schedule a function without reductions; None for any other."""
     sch = s_tir.Schedule(func)
-    blocks = sch.get_child_blocks(sch.get_sblock("root"))
-    if not blocks or not all(loops.is_injective(sch, block) for block in blocks):
+    found = loops.blocks(sch)
+    if not found or not all(loops.is_injective(sch, block) for block in found):
         return None
     loops.inline_all(sch)
-    for block in sch.get_child_blocks(sch.get_sblock("root")):
+    for block in loops.blocks(sch):
         one_pass(sch, block, lanes)
     return sch
 

@@ -13,7 +13,7 @@ from tvm_sparse.schedules import loops
 def rule(func: tirx.PrimFunc, target: Target, tunable: bool, lanes: int) -> s_tir.Schedule:
     """Make each block's outer spatial loops parallel and its innermost a vector. Always applies."""
     sch = s_tir.Schedule(func)
-    for block in sch.get_child_blocks(sch.get_sblock("root")):
+    for block in loops.blocks(sch):
         trial = sch.copy()
         try:
             _cut(trial, trial.get_sblock(sch.get(block).name_hint), lanes)

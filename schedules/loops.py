@@ -10,9 +10,17 @@ from tvm import s_tir, tirx
 TILE = "tvm_sparse.tile"
 
 
+def blocks(sch: s_tir.Schedule) -> list[Any]:
+    """Return the blocks of a function in order; none if its body is a single opaque one."""
+    root = sch.mod["main"].body
+    if not isinstance(root, s_tir.SBlockRealize) or root.block.name_hint != "root":
+        return []
+    return list(sch.get_child_blocks(sch.get_sblock("root")))
+
+
 def take_annotation(sch: s_tir.Schedule, key: str) -> dict[str, Any] | None:
     """Remove and return the tile that one of the function's blocks is annotated with, or None."""
-    for block in sch.get_child_blocks(sch.get_sblock("root")):
+    for block in blocks(sch):
         annotations = sch.get(block).annotations
         if key in annotations:
             values = {str(name): value for name, value in annotations[key].items()}
@@ -31,14 +39,13 @@ def inline_all(sch: s_tir.Schedule) -> Any:
 
     Before: ``product → store → add(bias) → relu``; after: ``product → relu(store + bias)``.
     """
-    root = sch.get_sblock("root")
-    for block in sch.get_child_blocks(root):
+    for block in blocks(sch):
         if is_injective(sch, block) and sch.get_consumers(block):
             try:
                 sch.compute_inline(block)
             except s_tir.ScheduleError:
                 continue
-    return sch.get_child_blocks(root)[-1]
+    return blocks(sch)[-1]
 
 
 def is_injective(sch: s_tir.Schedule, block: Any) -> bool:

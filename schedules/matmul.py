@@ -55,11 +55,7 @@ def rule(
 
 def _product(sch: s_tir.Schedule) -> Any:
     """Return the only reduction, if it is a matrix product over its last loop."""
-    found = [
-        block
-        for block in sch.get_child_blocks(sch.get_sblock("root"))
-        if not loops.is_injective(sch, block)
-    ]
+    found = [block for block in loops.blocks(sch) if not loops.is_injective(sch, block)]
     if len(found) != 1:
         return None
     stmt = sch.get(found[0])

@@ -28,9 +28,9 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool, lanes: int) -> s_ti
     """Schedule a function whose blocks share leading loops; None if they share none."""
     sch = s_tir.Schedule(func)
     _inline_cheap(sch)
-    blocks = sch.get_child_blocks(sch.get_sblock("root"))
+    blocks = loops.blocks(sch)
     shared = _shared_loops(sch, blocks)
-    if shared == 0 or all(loops.is_injective(sch, block) for block in blocks):
+    if not blocks or shared == 0 or all(loops.is_injective(sch, block) for block in blocks):
         return None
     blocks = [part for block in blocks for part in _by_lanes(sch, block, shared, lanes)]
     rows = [sch.fuse(*sch.get_loops(block)[:shared]) for block in blocks]
@@ -44,7 +44,7 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool, lanes: int) -> s_ti
 
 def _inline_cheap(sch: s_tir.Schedule) -> None:
     """Inline element-wise blocks that are read once; what is read twice is computed once."""
-    for block in sch.get_child_blocks(sch.get_sblock("root")):
+    for block in loops.blocks(sch):
         if loops.is_injective(sch, block) and len(sch.get_consumers(block)) == 1:
             try:
                 sch.compute_inline(block)

@@ -13,7 +13,16 @@ import tvm
 import tvm_ffi
 from tvm import s_tir, sym, tirx
 
-Analyzer = sym.Analyzer
+from tvm_sparse import errors
+
+# Errors of ours that are raised inside a pass cross C++ and must come out as what they were.
+for _kind in (errors.ModelError, errors.FormatError, errors.TargetError):
+    tvm_ffi.register_error(_kind.__name__, _kind)
+
+
+def analyzer() -> Any:
+    """Return a new arithmetic analyzer."""
+    return sym.Analyzer()
 
 
 def substitute(node: Any, values: Mapping[Any, Any]) -> Any:

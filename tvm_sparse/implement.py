@@ -55,7 +55,7 @@ def sparse(choice: Choice, weight: Weight) -> Implementation:
     plane, tile = _placed(kernel)
     name = f"sparse_{layer.op}"
     offsets = plane.offsets()[rows.taps]
-    if rows.sequential and len(rows.order[rows.order >= 0]) == layer.filters:
+    if rows.in_order(layer.filters):
         func = positions.sparse(layer, plane, tile, rows)
         return _bound(func, name, rows.values, offsets, rows.ptr)
     rows, row = _with_zero_row(rows, layer)
@@ -115,8 +115,10 @@ def _with_zero_row(rows: RowBlocks, layer: Layer) -> tuple[RowBlocks, npt.NDArra
 
     Filters that were removed read a row of that block: zeros.
     """
-    ends = np.pad(rows.ptr[1:].reshape(layer.groups, -1), ((0, 0), (0, 1)), mode="edge")
-    groups = rows.order.reshape(layer.groups, -1)
+    ends = rows.ptr[1:].reshape(layer.groups, rows.blocks // layer.groups)
+    last = ends[:, -1:] if rows.blocks else np.zeros((layer.groups, 1), np.int64)
+    ends = np.concatenate([ends, last], axis=1)
+    groups = rows.order.reshape(layer.groups, len(rows.order) // layer.groups)
     order = np.pad(groups, ((0, 0), (0, rows.filters)), constant_values=-1).reshape(-1)
     row = np.full(layer.filters, len(order) - 1, np.int32)
     kept = np.nonzero(order >= 0)[0]

@@ -147,7 +147,8 @@ def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) 
     by_tiles = target.cores == 1 or parts >= 2 * target.cores or parts % target.cores == 0
     chunk = _chunk(rows, filters, 1 if by_tiles else target.cores)
     ragged_groups = layer.groups > 1 and layer.filters // layer.groups % work.filters
-    if work.reordered or ragged_groups:
+    uneven = -(-layer.filters // chunk) != rows // chunk
+    if work.reordered or ragged_groups or uneven:
         chunk, by_tiles = 0, True  # rows and filters are numbered differently
     return Tile(
         filters=filters,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -60,11 +59,9 @@ class RowBlocks:
         """Bytes of values and indices."""
         return self.values.nbytes + self.taps.nbytes + self.ptr.nbytes
 
-    @cached_property
-    def sequential(self) -> bool:
-        """Whether rows stand in filter order, filling rows aside, and no filter is left out."""
-        kept = self.order[self.order >= 0]
-        return bool(np.array_equal(kept, np.arange(len(kept))))
+    def in_order(self, filters: int) -> bool:
+        """Whether the rows compute filters 0, 1, …, `filters` - 1 in this order."""
+        return bool(np.array_equal(self.order[self.order >= 0], np.arange(filters)))
 
     def dense(self, filters: int, taps: int) -> npt.NDArray[np.floating]:
         """Return the weights as a (filters, taps) matrix."""

@@ -44,7 +44,8 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
     number, lanes = T.int64(rows.filters * rows.blocks), T.int64(plane.length)
     group_rows, space = number // layer.groups, T.int64(layer.weight[1] * plane.channel)
     pack, attrs = packing(layer, plane), tile.annotation
-    store = storing(layer, plane, int(group_rows) if rows.sequential else 0)
+    in_order = rows.in_order(layer.filters)
+    store = storing(layer, plane, int(group_rows) if in_order else 0)
 
     @T.macro
     def body(X, values, offset, ptr, row, Y):
@@ -75,7 +76,7 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
                     )
         store(A, Y, row)
 
-    if rows.sequential:
+    if in_order:
 
         @T.prim_func(s_tir=True, private=True)
         def sparse_product(

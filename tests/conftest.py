@@ -1,0 +1,22 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import pytest
+
+from tvm_sparse import targets
+from tvm_sparse.targets import Target
+
+
+@pytest.fixture(scope="session")
+def x86() -> Target:
+    return targets.load("x86")
+
+
+@pytest.fixture(params=["x86", "x86-avx2"])
+def target(request: pytest.FixtureRequest) -> Target:
+    """Every CPU family that this machine can run."""
+    profile = targets.load(request.param)
+    if profile.missing():
+        pytest.skip(f"this CPU lacks {', '.join(profile.missing())}")
+    return profile

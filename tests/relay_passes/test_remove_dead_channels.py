@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+import tvm_sparse as ts
+
+torch.manual_seed(0)
+
+
+def convolutions(*between: nn.Module, padding: int = 1) -> tuple[Any, torch.Tensor]:
+    first, second = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 8, 3, padding=padding)
+    return nn.Sequential(first, *between, second).eval(), torch.randn(1, 3, 12, 12)
+
+
+def weight_shapes(model: nn.Module, x: torch.Tensor) -> list[tuple[int, ...]]:
+    compiled = ts.build(model, example_inputs=(x,))
+    torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)
+    return [row.weight for row in compiled.report]
+
+
+def test_filters_that_nobody_reads_are_removed() -> None:
+    model, x = convolutions(nn.ReLU())
+    with torch.no_grad():
+        model[-1].weight[:, [2, 5, 11]] = 0
+    assert weight_shapes(model, x) == [(13, 3, 3, 3), (8, 13, 3, 3)]
+
+
+def test_filters_whose_channel_stays_zero_are_removed() -> None:
+    model, x = convolutions(nn.ReLU(), nn.MaxPool2d(2))
+    with torch.no_grad():
+        model[0].weight[4:8] = 0
+        model[0].bias[4:8] = torch.tensor([-1.0, -2.0, 0.0, 3.0])
+    # The last of the four channels holds 3 everywhere, but not in the padding: it must stay.
+    assert weight_shapes(model, x) == [(13, 3, 3, 3), (8, 13, 3, 3)]
+
+
+def test_what_a_smaller_layer_no_longer_reads_is_removed_in_turn() -> None:
+    model: Any = nn.Sequential(
+        nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 5)
+    )
+    with torch.no_grad():
+        model[4].weight[:, 1:] = 0
+        model[2].weight[0, 3:] = 0
+    shapes = weight_shapes(model.eval(), torch.randn(7, 4))
+    assert shapes == [(3, 4), (1, 3), (5, 1)]
+
+
+def test_channels_are_kept_where_they_influence_others() -> None:
+    model, x = convolutions(nn.ReLU(), nn.Softmax(dim=1))
+    with torch.no_grad():
+        model[-1].weight[:, 0] = 0
+    assert weight_shapes(model, x)[0] == (16, 3, 3, 3)
+
+
+def test_a_layer_that_two_read_keeps_its_filters() -> None:
+    class Fork(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(3, 8, 1)
+            self.second = nn.Conv2d(8, 8, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.relu(self.first(x))
+            z: torch.Tensor = self.second(y) + y
+            return z
+
+    model = Fork().eval()
+    with torch.no_grad():
+        model.second.weight[:, 0] = 0
+    assert weight_shapes(model, torch.randn(1, 3, 5, 5))[0] == (8, 3, 1, 1)
+
+
+def test_one_filter_stays_when_nothing_matters() -> None:
+    model, x = convolutions(nn.ReLU())
+    with torch.no_grad():
+        model[-1].weight.zero_()
+    assert weight_shapes(model, x)[0] == (1, 3, 3, 3)
+
+
+def test_the_report_tells_what_was_removed() -> None:
+    model, x = convolutions(nn.ReLU())
+    with torch.no_grad():
+        model[-1].weight[:, :4] = 0
+    notes = ts.build(model, example_inputs=(x,)).report.notes
+    assert notes == ["0: 4 of 16 filters removed"]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from support.relax import apply, constants, ops, run
+from tvm_sparse.relay_passes.sink_transposes import SinkTransposes
+
+BIAS = np.arange(8, dtype=np.float32)
+
+
+def module(*steps: object, shape: tuple[int, ...] = (8, 5)) -> tvm.IRModule:
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType(shape, "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            y = x
+            for step in steps:
+                y = builder.emit(step(y))  # type: ignore[operator]
+            out = builder.emit_output(relax.op.multiply(y, relax.const(np.float32(1))))
+        builder.emit_func_output(out)
+    return builder.get()
+
+
+def check(before: tvm.IRModule, expected: list[str]) -> tvm.IRModule:
+    after = apply(SinkTransposes(), before)
+    assert ops(after) == expected
+    shape = [int(size) for size in before["main"].params[0].ty.shape.values]
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    np.testing.assert_array_equal(run(after, x), run(before, x))
+    return after
+
+
+def add_bias(y: relax.Expr) -> relax.Expr:
+    return relax.op.add(y, relax.const(BIAS))
+
+
+def transpose(y: relax.Expr) -> relax.Expr:
+    return relax.op.permute_dims(y)
+
+
+def test_transposes_around_elementwise_operators_cancel() -> None:
+    before = module(transpose, add_bias, relax.op.nn.relu, transpose)
+    after = check(before, ["add", "nn.relu", "multiply"])
+    assert constants(after)[0].shape == (8, 1)
+
+
+def test_a_transpose_moves_below_what_follows_it() -> None:
+    check(module(transpose, add_bias), ["add", "multiply", "permute_dims"])
+
+
+def test_reshapes_of_the_rows_cancel_with_transposes() -> None:
+    before = module(
+        transpose,
+        lambda y: relax.op.reshape(y, (1, 5, 8)),
+        add_bias,
+        lambda y: relax.op.reshape(y, (5, 8)),
+        transpose,
+    )
+    check(before, ["add", "multiply"])
+
+
+def test_reshapes_that_break_up_features_stay() -> None:
+    before = module(
+        transpose, lambda y: relax.op.reshape(y, (5, 2, 4)), relax.op.nn.relu, shape=(8, 5)
+    )
+    check(before, ["permute_dims", "reshape", "nn.relu", "multiply"])
+
+
+def test_a_transpose_that_two_read_stays() -> None:
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((8, 5), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            t = builder.emit(relax.op.permute_dims(x))
+            out = builder.emit_output(
+                relax.op.matmul(relax.op.nn.relu(t), relax.op.permute_dims(t))
+            )
+        builder.emit_func_output(out)
+    after = apply(SinkTransposes(), builder.get())
+    assert "permute_dims" in ops(after)

@@ -1,0 +1,113 @@
+"""Compile a single layer and run it, without a model around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import tvm
+
+from tvm_sparse import choose, formats, implement, kernel, targets
+from tvm_sparse.choose import Choice
+from tvm_sparse.cost import Work
+from tvm_sparse.formats.protocol import Block, Weight
+from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes.schedule import ScheduleFunctions
+from tvm_sparse.scheme import Scheme
+from tvm_sparse.targets import Target
+from tvm_sparse.tile import Tile
+
+
+def weights(layer: Layer, seed: int = 0) -> Weight:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(layer.weight).astype(np.float32)
+
+
+def inputs(layer: Layer, seed: int = 1) -> Weight:
+    lead = layer.input if layer.op == "linear" else layer.input[:1]
+    shape = (*lead, layer.channels) if layer.op == "linear" else (lead[0], layer.channels)
+    shape = shape if layer.op == "linear" else (*shape, *layer.input[1:])
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def reference(layer: Layer, x: Weight, weight: Weight) -> Weight:
+    """What the dense operator computes, in float64."""
+    tx, tw = torch.from_numpy(x).double(), torch.from_numpy(weight).double()
+    if layer.op == "linear":
+        return np.asarray(torch.nn.functional.linear(tx, tw))
+    top, left, bottom, right = layer.padding
+    padded = torch.nn.functional.pad(tx, (left, right, top, bottom))
+    return np.asarray(
+        torch.nn.functional.conv2d(
+            padded, tw, stride=layer.stride, dilation=layer.dilation, groups=layer.groups
+        )
+    )
+
+
+def stored_as(layer: Layer, weight: Weight, name: str, block: Block, target: Target) -> Choice:
+    """The choice to store a weight in a format, whether it pays or not."""
+    form = formats.get(name)
+    box = form.box(form.view(weight.shape), block)
+    rows = choose.row_blocks(layer, weight, Scheme(format=name, block=block))
+    work = Work(
+        blocks=max(rows.blocks, 1),
+        taps=len(rows.taps),
+        filters=form.register_filters(box),
+        reordered=name == "filter",
+    )
+    scheme = Scheme(format=name, block=block)
+    dense = kernel.dense(layer, target)
+    best = kernel.sparse(layer, work, target)
+    return Choice(layer=layer, found=scheme, used=scheme, kernel=best, dense=dense, reason="")
+
+
+def run_sparse(choice: Choice, weight: Weight, x: Weight, target: Target) -> Weight:
+    return run(choice.layer, implement.sparse(choice, weight), choice.kernel, x, target)
+
+
+def run_dense(layer: Layer, weight: Weight, x: Weight, target: Target) -> Weight:
+    best = kernel.dense(layer, target)
+    return run(layer, implement.dense(layer, best, weight), best, x, target)
+
+
+def run(layer: Layer, bound: Any, best: kernel.Kernel, x: Weight, target: Target) -> Weight:
+    """Compile and run one implementation; outputs start as NaN, so that none is left out."""
+    transposed = layer.op == "linear" and isinstance(best.tile, Tile)
+    shape = (*layer.output, layer.filters)
+    if layer.op == "conv2d":
+        shape = (layer.output[0], layer.filters, *layer.output[1:])
+    data, out = x, np.full(shape, np.nan, np.float32)
+    if transposed:
+        data = np.ascontiguousarray(x.reshape(-1, layer.channels).T)
+        out = np.full((layer.filters, layer.positions), np.nan, np.float32)
+    result = tvm.runtime.tensor(out)
+    function = compiled(bound.func, target)
+    function(*[tvm.runtime.tensor(a) for a in (data, *bound.constants)], result)
+    values: Weight = result.numpy()
+    return values.T.reshape(shape) if transposed else values
+
+
+def compiled(func: Any, target: Target) -> Any:
+    mod = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
+    mod = tvm.transform.Sequential([ScheduleFunctions(target)])(mod)
+    return tvm.compile(mod, target=target.to_tvm())["main"]
+
+
+def assembly(func: Any, target: Target) -> str:
+    mod = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
+    mod = tvm.transform.Sequential([ScheduleFunctions(target)])(mod)
+    return str(tvm.compile(mod, target=target.to_tvm()).mod.inspect_source("asm"))
+
+
+def native() -> Target:
+    return targets.load("x86")
+
+
+def assert_close(actual: Any, expected: Any, tolerance: float = 1e-4) -> None:
+    """Outputs agree to a share of the largest one, and hold no NaN."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    assert np.isfinite(actual).all()
+    scale = max(float(np.abs(expected).max(initial=0)), 1e-6)
+    assert float(np.abs(actual - expected).max(initial=0)) <= tolerance * scale
