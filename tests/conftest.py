@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# Tests run side by side: idle workers of TVM's and torch's pools must not keep a core busy.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "100")
 
 from tvm_sparse import targets
 from tvm_sparse.targets import Target

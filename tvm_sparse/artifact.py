@@ -88,26 +88,44 @@ def write(executable: Any, description: Description, path: Path) -> None:
     ArtifactError
         If the folder cannot be written, or there is no compiler to link the library.
     """
-    folder = path.parent
-    if not folder.is_dir():
-        raise ArtifactError(f"cannot write {path}: there is no folder {folder}")
+    with _aside(path) as file:
+        _link(executable, file)
+        _append(file, description)
+
+
+def copy(source: Path, path: Path) -> None:
+    """Copy a file of ours, with the same care.
+
+    Raises
+    ------
+    ArtifactError
+        If the file was damaged since, or the folder cannot be written.
+    """
+    read(source)
+    with _aside(path) as file:
+        shutil.copyfile(source, file)
+
+
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary file in the path's folder, which is renamed to the path at the end."""
+    if not path.parent.is_dir():
+        raise ArtifactError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise ArtifactError(f"cannot write {path}: it is a folder; name a file, e.g. model.so")
+    file: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".so", dir=folder)
-    except OSError as error:
-        raise ArtifactError(f"cannot write {path}: {error.strerror}") from error
-    os.close(handle)
-    aside = Path(name)
-    try:
-        _link(executable, aside)
-        _append(aside, description)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".so", dir=path.parent)
+        file = Path(name)
+        os.close(handle)
+        yield file
+        os.chmod(file, 0o644)
+        os.replace(file, path)
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        if file is not None:
+            file.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Description:

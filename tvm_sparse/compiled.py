@@ -30,12 +30,19 @@ class Compiled:
     description : Description
     mod : IRModule, optional
         The module before code generation, for inspection.
+    origin : Path, optional
+        The file that the model was loaded from.
     """
 
     def __init__(
-        self, library: Any, description: Description, mod: tvm.IRModule | None = None
+        self,
+        library: Any,
+        description: Description,
+        mod: tvm.IRModule | None = None,
+        origin: Path | None = None,
     ) -> None:
         self._library = library
+        self._origin = origin
         self._machine: Any = None
         self._lock = threading.Lock()
         self.description = description
@@ -116,10 +123,11 @@ class Compiled:
         ArtifactError
             If the file cannot be written or linked.
         """
-        if not hasattr(self._library, "export_library"):
-            raise ArtifactError("a model that was loaded from a file cannot be exported again")
         target = Path(path)
-        artifact.write(self._library, self.description, target)
+        if self._origin is not None:
+            artifact.copy(self._origin, target)
+        else:
+            artifact.write(self._library, self.description, target)
         return target
 
     def _checked(self, inputs: tuple[Any, ...]) -> list[Any]:
@@ -161,7 +169,7 @@ def load(path: str | os.PathLike[str]) -> Compiled:
             f"TVM {tvm.__version__} cannot load {file} (exported with TVM "
             f"{description.tvm_version}): {error}"
         ) from error
-    return Compiled(library, description)
+    return Compiled(library, description, origin=file.resolve())
 
 
 def set_threads(number: int) -> None:

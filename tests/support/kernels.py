@@ -62,16 +62,27 @@ def stored_as(layer: Layer, weight: Weight, name: str, block: Block, target: Tar
     return Choice(layer=layer, found=scheme, used=scheme, kernel=best, dense=dense, reason="")
 
 
-def run_sparse(choice: Choice, weight: Weight, x: Weight, target: Target) -> Weight:
-    return run(choice.layer, implement.sparse(choice, weight), choice.kernel, x, target)
+def run_sparse(
+    choice: Choice, weight: Weight, x: Weight, target: Target, lowering: str | None = None
+) -> Weight:
+    return run(choice.layer, implement.sparse(choice, weight), choice.kernel, x, target, lowering)
 
 
-def run_dense(layer: Layer, weight: Weight, x: Weight, target: Target) -> Weight:
+def run_dense(
+    layer: Layer, weight: Weight, x: Weight, target: Target, lowering: str | None = None
+) -> Weight:
     best = kernel.dense(layer, target)
-    return run(layer, implement.dense(layer, best, weight), best, x, target)
+    return run(layer, implement.dense(layer, best, weight), best, x, target, lowering)
 
 
-def run(layer: Layer, bound: Any, best: kernel.Kernel, x: Weight, target: Target) -> Weight:
+def run(
+    layer: Layer,
+    bound: Any,
+    best: kernel.Kernel,
+    x: Weight,
+    target: Target,
+    lowering: str | None = None,
+) -> Weight:
     """Compile and run one implementation; outputs start as NaN, so that none is left out."""
     transposed = layer.op == "linear" and isinstance(best.tile, Tile)
     shape = (*layer.output, layer.filters)
@@ -82,16 +93,16 @@ def run(layer: Layer, bound: Any, best: kernel.Kernel, x: Weight, target: Target
         data = np.ascontiguousarray(x.reshape(-1, layer.channels).T)
         out = np.full((layer.filters, layer.positions), np.nan, np.float32)
     result = tvm.runtime.tensor(out)
-    function = compiled(bound.func, target)
+    function = compiled(bound.func, target, lowering)
     function(*[tvm.runtime.tensor(a) for a in (data, *bound.constants)], result)
     values: Weight = result.numpy()
     return values.T.reshape(shape) if transposed else values
 
 
-def compiled(func: Any, target: Target) -> Any:
+def compiled(func: Any, target: Target, lowering: str | None = None) -> Any:
     mod = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
     mod = tvm.transform.Sequential([ScheduleFunctions(target)])(mod)
-    return tvm.compile(mod, target=target.to_tvm())["main"]
+    return tvm.tirx.build(mod, target=target.to_tvm(), pipeline=lowering)["main"]
 
 
 def assembly(func: Any, target: Target) -> str:

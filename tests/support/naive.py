@@ -7,6 +7,8 @@ from typing import Any
 import tvm
 from tvm import s_tir, tirx
 
+from tvm_sparse import compat
+
 _MUCH = 4096  # iterations from which a scalar loop counts
 _VECTOR = 16
 
@@ -40,11 +42,22 @@ def _judge(store: tirx.BufferStore, around: list[tirx.For]) -> list[str]:
         return []
     if any(loop.kind == tirx.ForKind.VECTORIZED for loop in around):
         return []
-    sizes = [int(loop.extent) if isinstance(loop.extent, tirx.IntImm) else 16 for loop in around]
-    total = 1
-    for size in sizes:
+    total, inner = 1, None
+    for loop in around:
+        size = int(loop.extent) if isinstance(loop.extent, tirx.IntImm) else _VECTOR
         total *= size
-    inner = next((size for size in reversed(sizes) if size > 1), 1)
-    if total < _MUCH or inner <= _VECTOR:
+        inner = loop if size > 1 else inner
+    if inner is None or total < _MUCH or not _walks_along(store, inner):
+        return []
+    if isinstance(inner.extent, tirx.IntImm) and int(inner.extent) <= _VECTOR:
         return []
     return [f"{store.buffer.name} stored {total} times, one by one"]
+
+
+def _walks_along(store: tirx.BufferStore, loop: tirx.For) -> bool:
+    """Whether a loop stores neighbours one after another, as a vector would."""
+    if not store.indices:
+        return False
+    last = store.indices[-1]
+    step = compat.substitute(last, {loop.loop_var: loop.loop_var + 1}) - last
+    return bool(compat.analyzer().can_prove_equal(step, 1))

@@ -189,7 +189,7 @@ def _copy_strided(number, stride):
     Every second float is picked out of two neighbouring vectors by one shuffle. The float after
     the last one wanted is never read: it may lie outside the buffer.
     """
-    pairs = number - 1 if stride == 2 else 0
+    pairs = max(number - 1, 0) if stride == 2 else 0
     sixteens, eight, four = pairs // 16, pairs % 16 // 8, pairs % 8 // 4
     after, rest = sixteens * 16, sixteens * 16 + eight * 8 + four * 4
 

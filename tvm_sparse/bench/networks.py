@@ -63,7 +63,7 @@ def _settle(model: nn.Module, image: Tensor) -> None:
             module.momentum = 1.0
     model.train()
     with torch.no_grad():
-        model(image)
+        model(torch.cat([image, image.flip(3)]))
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

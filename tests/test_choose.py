@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from support import kernels
+from tvm_sparse import choose, formats
+from tvm_sparse.formats.protocol import Block
+from tvm_sparse.layer import Layer
+from tvm_sparse.targets import Target
+
+CONV = Layer(op="conv2d", weight=(128, 128, 3, 3), input=(1, 28, 28), padding=(1, 1, 1, 1))
+LINEAR = Layer(op="linear", weight=(768, 768), input=(128,))
+
+
+def chosen(layer: Layer, name: str, block: Block, density: float, x86: Target) -> choose.Choice:
+    weight = kernels.weights(layer)
+    weight *= formats.get(name).mask(abs(weight), density, block)
+    return choose.choose(layer, weight, x86)
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        ("block_punched", (8, 4)),
+        ("one_by_n", (4,)),
+        ("block", (16, 4)),
+        ("filter", ()),
+        ("channel", ()),
+        ("unstructured", ()),
+    ],
+)
+def test_the_pattern_is_found_from_the_zeros_alone(name: str, block: Block, x86: Target) -> None:
+    choice = chosen(CONV, name, block, 0.15, x86)
+    assert (choice.found.format, choice.found.block) == (name, block)
+    assert choice.is_sparse
+
+
+def test_ninety_percent_zeros_pay_in_any_format(x86: Target) -> None:
+    for layer in (CONV, LINEAR):
+        for name, block in [("block", (4, 1)), ("block", (8, 1)), ("unstructured", ())]:
+            choice = chosen(layer, name, block, 0.1, x86)
+            assert choice.is_sparse
+            assert choice.kernel.seconds < 0.9 * choice.dense.seconds
+
+
+def test_few_zeros_stay_dense(x86: Target) -> None:
+    choice = chosen(CONV, "unstructured", (), 0.8, x86)
+    assert not choice.is_sparse
+    assert choice.kernel == choice.dense
+    assert "as fast as dense" in choice.reason
+
+
+def test_depthwise_layers_stay_dense(x86: Target) -> None:
+    layer = Layer(
+        op="conv2d", weight=(32, 1, 3, 3), input=(1, 28, 28), padding=(1, 1, 1, 1), groups=32
+    )
+    assert not chosen(layer, "unstructured", (), 0.2, x86).is_sparse
+
+
+def test_scattered_zeros_may_be_stored_to_share_loads(x86: Target) -> None:
+    """A tall thin product gains from loading its inputs once for two filters."""
+    weight = kernels.weights(LINEAR)
+    weight *= formats.get("unstructured").mask(abs(weight), 0.05)
+    choice = choose.choose(LINEAR, weight, x86)
+    assert choice.found.format == "unstructured"
+    assert choice.used.format in {"unstructured", "block_punched"}
+
+
+def test_an_all_zero_layer_is_sparse(x86: Target) -> None:
+    choice = choose.choose(CONV, np.zeros(CONV.weight, np.float32), x86)
+    assert choice.is_sparse

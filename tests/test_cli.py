@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import tvm_sparse as ts
+
+
+def run(*args: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tvm_sparse", *args],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()).eval()
+    ts.prune(model, {"0": "block-8x1@0.1"})
+    path = tmp_path_factory.mktemp("model") / "model.pt2"
+    torch.export.save(torch.export.export(model, (torch.zeros(1, 16, 28, 28),)), path)
+    return path
+
+
+def test_build_writes_a_library_that_report_explains(program: Path, tmp_path: Path) -> None:
+    library = tmp_path / "model.so"
+    built = run("build", str(program), "-o", str(library))
+    assert "1 of 1 layers sparse" in built.stdout
+    assert f"wrote {library}" in built.stdout
+    shown = run("report", str(library))
+    assert "inputs: input: float32 (1, 16, 28, 28)" in shown.stdout
+    assert "block-8x1@" in shown.stdout
+    content = json.loads(run("report", str(library), "--json").stdout)
+    assert content["layers"][0]["weight"] == [32, 16, 3, 3]
+
+
+def test_build_speaks_json(program: Path, tmp_path: Path) -> None:
+    content = json.loads(run("build", str(program), "-o", str(tmp_path / "m.so"), "--json").stdout)
+    assert Path(content["output"]).is_file()
+    assert content["layers"][0]["stored"].startswith("block-8x1@")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("build", "missing.onnx", "-o", "x.so"), "no such file: missing.onnx"),
+        (("build", "PROGRAM", "-o", "/no/such/folder/x.so"), "no folder /no/such/folder"),
+        (("build", "PROGRAM", "-o", "x.so", "--target", "riscv"), "unknown target 'riscv'"),
+        (("report", "PROGRAM"), "was not exported by tvm_sparse"),
+        (("bench", "layers", "--sets", "alexnet"), "unknown layer set 'alexnet'"),
+        (("bench", "networks", "--names", "alexnet"), "unknown network 'alexnet'"),
+        (("bench", "networks", "--schemes", "nm@2"), "density"),
+    ],
+)
+def test_mistakes_end_in_one_line(args: tuple[str, ...], message: str, program: Path) -> None:
+    done = run(*(str(program) if arg == "PROGRAM" else arg for arg in args), status=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+
+
+def test_numbers_that_are_none_are_usage_errors() -> None:
+    done = run("bench", "layers", "--zeros", "many", status=2)
+    assert "--zeros" in done.stderr
+
+
+def test_list_names_every_member_of_every_family() -> None:
+    text = run("list").stdout
+    for name in ("block_punched", "x86-avx2", "magnitude", "resnet50", "bert"):
+        assert name in text
+    found = json.loads(run("list", "--json").stdout)
+    from tvm_sparse.bench import layers, networks
+
+    assert tuple(found["networks"]) == networks.names()
+    assert tuple(found["layer sets"]) == layers.SETS
+
+
+def test_doctor_finds_what_this_machine_has() -> None:
+    checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)}
+    assert checks["apache-tvm"]["good"]
+    assert checks["C++ compiler"]["good"]
+    assert "ok       torch" in run("doctor").stdout
+
+
+def test_every_command_shows_an_example() -> None:
+    commands = ("build", "report", "list", "doctor", "bench layers", "bench networks")
+    for command in commands:
+        assert "Example" in run(*command.split(), "--help").stdout
+
+
+def test_bench_prints_a_table_and_json() -> None:
+    args = "bench layers --limit 1 --zeros 80 --filters 8 --threads 1 --rounds 1".split()
+    text = run(*args).stdout
+    assert "| 3→64 7×7 @224 /2 |" in text
+    assert "Machine: " in text
+    content = json.loads(run(*args, "--json").stdout)
+    (row,) = content["rows"]
+    assert row["zeros"] == pytest.approx(0.8, abs=0.01)
+    assert len(row["sparse"]["rounds"]) == 1
+    assert set(row["rivals"]) == set(content["engines"])
