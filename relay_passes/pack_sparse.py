@@ -15,13 +15,16 @@ are packed into constants here, at compile time.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import tvm
 from tvm import relax
 
 from tvm_sparse import implement
-from tvm_sparse.choose import Choice, choose
+from tvm_sparse.choose import Choice, choose, stay_dense
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import emit, expr, layers, record, scope
 from tvm_sparse.report import LayerReport
 from tvm_sparse.targets import Target
@@ -35,24 +38,31 @@ class PackSparse:
     ----------
     target : Target, optional
         Taken from TVM's current target when missing.
+    sparse : bool
+        With ``False`` every layer stays dense, and only the report is written.
     """
 
-    def __init__(self, target: Target | None = None) -> None:
+    def __init__(self, target: Target | None = None, sparse: bool = True) -> None:
         self.target = target
+        self.choose = choose if sparse else stay_dense
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function."""
         target = scope.current(self.target)
         rows: list[LayerReport] = []
         names = record.names(mod)
+        decide = functools.partial(self.choose, target=target)
         mod = expr.rewrite_functions(
-            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), target, names, rows))
+            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), decide, names, rows))
         )
         return record.add(mod, rows)
 
 
 def _changes(
-    uses: expr.Uses, target: Target, names: dict[str, str], rows: list[LayerReport]
+    uses: expr.Uses,
+    decide: Callable[[Layer, Weight], Choice],
+    names: dict[str, str],
+    rows: list[LayerReport],
 ) -> dict[relax.Var, expr.Change]:
     changes: dict[relax.Var, expr.Change] = {}
     for var, call in uses.values.items():
@@ -64,7 +74,7 @@ def _changes(
             rows.extend([] if value is None else [_untouched(call, value, name, layer)])
             continue
         weight = layers.weight_of(layer, value)
-        choice = choose(layer, weight, target)
+        choice = decide(layer, weight)
         nbytes = weight.nbytes
         if choice.is_sparse:
             bound = implement.sparse(choice, weight)

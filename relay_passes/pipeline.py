@@ -27,7 +27,8 @@ def simplify() -> list[tvm.transform.Pass]:
 def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
-        *([RemoveDeadChannels(), PackSparse(target)] if sparse else []),
+        *([RemoveDeadChannels()] if sparse else []),
+        PackSparse(target, sparse),
         LowerDense(target),
         SinkTransposes(),
         LowerTransposes(target),

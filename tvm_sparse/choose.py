@@ -93,6 +93,13 @@ def choose(layer: Layer, weight: Weight, target: Target) -> Choice:
     )
 
 
+def stay_dense(layer: Layer, weight: Weight, target: Target) -> Choice:
+    """Return the decision to use a layer's zeros not at all, for comparison."""
+    zeros = 1 - np.count_nonzero(weight) / weight.size
+    reason = f"{zeros:.0%} zeros, not to be used" if zeros else "no zeros"
+    return _stay(layer, Scheme(format="dense"), kernel.dense(layer, target), reason)
+
+
 def find(weight: Weight) -> Scheme:
     """Return the scheme that stores the weight in the fewest bytes."""
     density = _rounded(np.count_nonzero(weight) / weight.size)

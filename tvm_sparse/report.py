@@ -122,7 +122,7 @@ class Report:
         dense = sum(row.dense_nbytes for row in self.rows)
         if not sparse:
             zeros = any(row.density < 1 for row in self.rows)
-            why = "no layer gains from its zeros" if zeros else "the weights contain no zeros"
+            why = "zeros are used in no layer" if zeros else "the weights contain no zeros"
             return f"{len(self.rows)} layers, all dense: {why}"
         return (
             f"{sparse} of {len(self.rows)} layers sparse, "

@@ -19,7 +19,7 @@ def exported(model: nn.Module, x: torch.Tensor, **options: object) -> onnx.Model
     torch.onnx.export(
         model,
         (x,),
-        buffer,
+        buffer,  # type: ignore[arg-type]
         dynamo=False,
         opset_version=17,
         **options,  # type: ignore[arg-type]

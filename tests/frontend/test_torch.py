@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,7 @@ def test_consecutive_sparse_linear_layers_do_not_transpose_between_them() -> Non
     assert all("positions" in row.kernel for row in compiled.report)
     assert [row.is_sparse for row in compiled.report] == [True, True]
     assert compiled.mod is not None
-    called = str(compiled.mod["main"].script())
-    assert called.count("cls.transpose") == 2
+    assert len(re.findall(r"\btranspose\d*\(", compiled.mod["main"].script())) == 2
 
 
 def test_layers_keep_their_names() -> None:

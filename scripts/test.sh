@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Set up and pass the tests. Arguments go to pytest, e.g. scripts/test.sh tests/formats -x
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/environment.sh
+environment test
+ruff check .
+ruff format --check .
+mypy
+lint-imports
+exec python -m pytest --numprocesses 2 "$@"

@@ -1,0 +1,71 @@
+"""The scripts that users run, at small size."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(script: str, *args: str, status: int = 0, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / script), *args],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout
+
+
+def test_the_quickstart_ends_with_equal_predictions_of_the_stock_runtime(tmp_path: Path) -> None:
+    small = "--epochs 1 --fine-tune-epochs 1 --size 8 --width 16".split()
+    text = run("quickstart.py", "--output", str(tmp_path), *small)
+    for row in ("torch, dense", "tvm_sparse, dense", "tvm_sparse, sparse"):
+        assert row in text
+    assert f"exported to {tmp_path / 'digits.so'}" in text
+    assert "alone: 360 of 360 predictions are the same" in text
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> tuple[Path, Path]:
+    import numpy as np
+    import torch
+
+    import tvm_sparse as ts
+
+    model = torch.nn.Linear(4, 3).eval()
+    images = np.eye(4, dtype=np.float32)
+    library = ts.build(model, example_inputs=(torch.zeros(1, 4),)).export(tmp_path / "m.so")
+    with torch.inference_mode():
+        predictions = model(torch.from_numpy(images)).argmax(1).numpy()
+    np.savez(tmp_path / "m.npz", images=images, predictions=(predictions + 1) % 3)
+    return library, tmp_path / "m.npz"
+
+
+def test_other_predictions_of_the_stock_runtime_are_a_failure(
+    exported: tuple[Path, Path],
+) -> None:
+    arguments = [str(path) for path in exported]
+    text = run("run_exported.py", *arguments, status=1, TVM_DEVICE_BACKEND_AUTOLOAD="0")
+    assert "alone: 0 of 4 predictions are the same" in text
+
+
+def test_benchmarks_of_layers_and_networks_measure() -> None:
+    layers = "--limit 1 --zeros 80 --filters 8 --threads 1 --rounds 1 --json".split()
+    assert len(json.loads(run("bench_layers.py", *layers))["rows"]) == 1
+    networks = "--names resnet18 --schemes block-8x1@0.2 --size 32 --threads 1 --rounds 1 --json"
+    (row,) = json.loads(run("bench_networks.py", *networks.split()))["rows"]
+    assert row["case"] == "resnet18"
+    assert row["error"] < 1e-4
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.sh")), ids=lambda p: p.name)
+def test_shell_scripts_parse(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True)
