@@ -152,8 +152,7 @@ def layers(
     """
     from tvm_sparse.bench.run import measure_layers
 
-    rows: list[Any] = []
-    with _stages() as tell:
+    with _rows(as_json) as rows, _stages() as tell:
         for number in _numbers_of_threads(threads):
             for name in sets.split(","):
                 shares = [_number(z, "zeros") / 100 for z in zeros.split(",")]
@@ -161,7 +160,6 @@ def layers(
                 for row in measure_layers(name, shares, blocks, number, rounds, limit=limit):
                     tell(f"{len(rows) + 1} cases: {name} {row.case} {row.scheme}, {number} threads")
                     rows.append(row)
-    _print_rows(rows, as_json)
 
 
 @bench_app.command()
@@ -181,8 +179,7 @@ def networks(
     """
     from tvm_sparse.bench.run import measure_network
 
-    rows: list[Any] = []
-    with _stages() as tell:
+    with _rows(as_json) as rows, _stages() as tell:
         for number in _numbers_of_threads(threads):
             for name in names.split(","):
                 rows.extend(
@@ -190,12 +187,25 @@ def networks(
                         name, schemes.split(","), number, rounds, size=size, progress=tell
                     )
                 )
+
+
+@contextmanager
+def _rows(as_json: bool) -> Iterator[list[Any]]:
+    """Print the rows that were measured, also when the user stops the measuring early."""
+    rows: list[Any] = []
+    try:
+        yield rows
+    except KeyboardInterrupt:
+        _print_rows(rows, as_json)
+        raise
     _print_rows(rows, as_json)
 
 
 def _print_rows(rows: list[Any], as_json: bool) -> None:
     from tvm_sparse.bench import table
 
+    if not rows:
+        return
     if as_json:
         _print_json(table.to_json(rows))
     else:

@@ -21,11 +21,13 @@ from tvm_sparse.tile import PanelTile, Tile
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
+_L1_SHARE = 0.5  # share of L1 that inputs may take: sums and outputs pass through it too
 _L2_BYTES = 40.0  # a core draws from its L2 each cycle
 _TAP = 1.5  # cycles around a tap's multiply-adds
 _SUM = 0.25  # cycles to spill one vector of sums
 _STORE = 5.0  # cycles to store one vector of outputs
 _FAR_LINE = 1.5  # cycles to move a cache line from beyond L2
+_EXPOSED = 0.5  # share of the time of streaming weights that multiplying does not hide
 _LATENCY = 4.0  # cycles until a sum can be added to again
 _WEIGHT_LINE = 3.0  # cycles to stream a cache line of weights that are read once
 _TRANSPOSE = 8.0  # cycles to transpose a vector
@@ -89,7 +91,8 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
     if layer.op == "linear":
         pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE
-    far = _far(plane, work, target) * _FAR_LINE
+    far = _far_lines(layer, plane, target) * _FAR_LINE
+    far += _weight_passes(plane, tile, work, target) * target.ghz * 1e9
     parts = tiles if tile.parallel == "tiles" else -(-layer.filters // tile.chunk)
     share = -(-parts // threads) / parts
     alone = 0.0 if tile.parallel == "tiles" else pack * (1 - share)
@@ -123,19 +126,26 @@ def _tap(plane: Plane, tile: Tile, target: Target) -> float:
     aligned = 1.0 if plane.flat else 2.0
     load = (filters + vectors * aligned) / target.loads_per_cycle
     span = plane.step + (0 if plane.flat else 2 * plane.reach[0] * tile.lanes)
-    far = span * layer.channels * 4 > 0.8 * target.l1
+    far = span * layer.channels * 4 > _L1_SHARE * target.l1
     draw = vectors * tile.lanes * 4 / _L2_BYTES if far else 0.0
     return max(multiply, load, draw, _LATENCY) + _TAP
 
 
-def _far(plane: Plane, work: Work, target: Target) -> float:
-    """Return the cache lines that come from beyond L2."""
-    layer = plane.layer
+def _far_lines(layer: Layer, plane: Plane, target: Target) -> float:
+    """Return the cache lines of input and output that come from, or go, beyond L2."""
     image = (layer.positions * layer.filters + _inputs(plane)) * 4
-    lines = image / target.line if image > 0.75 * target.l2 else 0.0
-    if work.nbytes > 0.75 * target.l2:
-        lines += 0.4 * work.nbytes / target.line * plane.tiles * plane.length / plane.step
-    return lines
+    return image / target.line if image > 0.75 * target.l2 else 0.0
+
+
+def _weight_passes(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
+    """Return the seconds for which weights beyond L2 hold up the product.
+
+    Every tile streams all weights; within a tile, a chunk of them stays in L2.
+    """
+    if work.nbytes <= 0.75 * target.l2:
+        return 0.0
+    passes = plane.tiles * (1.0 if tile.chunk else plane.length / plane.step)
+    return _EXPOSED * passes * work.nbytes / (target.gbytes * 1e9)
 
 
 def _inputs(plane: Plane) -> int:

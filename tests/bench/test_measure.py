@@ -96,7 +96,7 @@ def test_networks_are_measured_and_verified() -> None:
     assert row.zeros == pytest.approx(0.76, abs=0.05)
     assert row.error < 1e-4
     assert row.fastest[0] == "torch"
-    assert "1 cases" in "\n".join(table.summary([row]))
+    assert "1 thread: 1 case, " in "\n".join(table.summary([row]))
 
 
 def test_wrong_results_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:

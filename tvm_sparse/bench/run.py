@@ -115,7 +115,7 @@ def _layer_rows(
         Scheme(
             format="block" if n > 1 else "unstructured",
             block=(n, 1) if n > 1 else (),
-            density=1 - z,
+            density=round(1 - z, 4),
         )
         for z in zeros
         for n in (filters if z else filters[:1])

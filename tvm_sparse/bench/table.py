@@ -10,6 +10,7 @@ import numpy as np
 
 from tvm_sparse.bench import machine, rivals
 from tvm_sparse.bench.run import Row
+from tvm_sparse.scheme import Scheme
 
 
 def to_json(rows: Sequence[Row]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
     lines = []
     for key in dict.fromkeys((row.set, _kind(row), row.threads) for row in rows):
         group = [row for row in rows if (row.set, _kind(row), row.threads) == key]
-        parts = [f"{len(group)} cases"]
+        parts = [f"{len(group)} case{'s' * (len(group) > 1)}"]
         for name in rivals.NAMES:
             ratios = [row.sparse.ratio(row.rivals[name]) for row in group if name in row.rivals]
             if ratios:
@@ -53,7 +54,8 @@ def summary(rows: Sequence[Row]) -> list[str]:
 
 
 def _kind(row: Row) -> str:
-    return f"{row.scheme.split('@')[0]} {row.zeros:.0%} zeros"
+    scheme = Scheme.parse(row.scheme)
+    return f"{str(scheme).split('@')[0]} {1 - scheme.density:.0%} zeros"
 
 
 def _cells(row: Row, engines: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _SPIN = 0.2
+_TRIALS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Times:
 def interleaved(
     calls: Mapping[str, Callable[[], object]],
     rounds: int = 15,
-    least: float = 0.002,
+    least: float = 0.01,
     rest: Collection[str] = (),
 ) -> dict[str, Times]:
     """Time callables in turns: every round runs each of them.
@@ -73,7 +74,11 @@ def interleaved(
 
 
 def _repeats(call: Callable[[], object], least: float) -> int:
+    """Return how many calls fill `least`, by the fastest of several: one alone may be a stall."""
     call()
-    start = time.perf_counter()
-    call()
-    return max(1, round(least / max(time.perf_counter() - start, 1e-7)))
+    seconds = []
+    for _ in range(_TRIALS):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return max(1, round(least / max(min(seconds), 1e-7)))

@@ -23,4 +23,4 @@ def prune(model: torch.nn.Module, schemes: Mapping[str, Scheme]) -> None:
         scores = weight.detach().abs().cpu().numpy()
         keep = formats.get(scheme.format).mask(scores, scheme.density, scheme.block)
         with torch.no_grad():
-            weight.masked_fill_(~torch.from_numpy(keep).to(weight.device), 0.0)
+            weight.masked_fill_(torch.from_numpy(~keep).to(weight.device), 0.0)
