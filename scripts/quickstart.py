@@ -123,8 +123,11 @@ def confirm(library: Path, images: Tensor, predictions: Tensor) -> None:
     np.savez(case, images=images.numpy(), predictions=predictions.numpy())
     script = Path(__file__).with_name("run_exported.py")
     environment = {**os.environ, "TVM_DEVICE_BACKEND_AUTOLOAD": "0"}
-    subprocess.run([sys.executable, str(script), str(library), str(case)], env=environment,
-                   check=True)  # fmt: skip
+    command = [sys.executable, str(script), str(library), str(case)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"the exported library does not behave: {done.stderr}{done.stdout}")
+    _console.print(done.stdout.strip())
 
 
 def run(output: Path, scheme: str, epochs: int, tune_epochs: int, size: int, width: int) -> None:
