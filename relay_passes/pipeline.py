@@ -9,6 +9,7 @@ from tvm_sparse.relay_passes import scope
 from tvm_sparse.relay_passes.expand_activations import ExpandActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.limit_fusion import LimitFusion
 from tvm_sparse.relay_passes.lower_dense import LowerDense
 from tvm_sparse.relay_passes.lower_transposes import LowerTransposes
 from tvm_sparse.relay_passes.pack_sparse import PackSparse
@@ -43,6 +44,7 @@ def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
 def fuse() -> list[tvm.transform.Pass]:
     """Fuse element-wise epilogues into the kernels before them."""
     return [
+        LimitFusion(),
         relax.transform.FuseOps(),
         relax.transform.FuseTIR(),
         relax.transform.DeadCodeElimination(),

@@ -187,3 +187,10 @@ def test_a_model_that_cannot_be_traced_is_refused() -> None:
 def test_things_that_are_no_models_are_refused(model: object) -> None:
     with pytest.raises(ModelError):
         ts.build(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_other_floats_are_refused_with_the_way_out(dtype: torch.dtype) -> None:
+    model = nn.Linear(4, 3).to(dtype).eval()
+    with pytest.raises(ModelError, match=r"it holds torch\.float\d+: .* model\.float\(\)"):
+        ts.build(model, example_inputs=(torch.zeros(1, 4, dtype=dtype),))

@@ -189,6 +189,8 @@ def _copy_strided(number, stride):
     Every second float is picked out of two neighbouring vectors by one shuffle. The float after
     the last one wanted is never read: it may lie outside the buffer.
     """
+    if stride == 1:
+        return _copy_row(number)
     pairs = max(number - 1, 0) if stride == 2 else 0
     sixteens, eight, four = pairs // 16, pairs % 16 // 8, pairs % 8 // 4
     after, rest = sixteens * 16, sixteens * 16 + eight * 8 + four * 4
@@ -209,6 +211,17 @@ def _copy_strided(number, stride):
             )
         for j in range(T.int64(number - rest)):
             packed[b, t, g, at + rest + j] = X[b, channel, y, x + (rest + j) * stride]
+
+    return copy
+
+
+def _copy_row(number):
+    """Return a macro that copies neighbouring floats of a row."""
+    run = _copy_run(number, lambda src, b, start, i: src[b, start[0], start[1], start[2] + i])
+
+    @T.macro
+    def copy(packed, b, t, g, at, X, channel, y, x):
+        run(packed, b, t, g, at, X, (channel, y, x))
 
     return copy
 

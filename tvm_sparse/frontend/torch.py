@@ -34,8 +34,7 @@ def from_torch(
             )
         except (AssertionError, NotImplementedError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"TVM cannot import the model: {_first_line(error)}; "
-                "replace the operator, or compile the part of the model before it"
+                f"TVM cannot import the model: {_first_line(error)}; {_remedy(program)}"
             ) from error
     mod, params = relax.frontend.detach_params(mod)
     tensors = params.get("main", [])
@@ -72,6 +71,14 @@ def _export(model: torch.nn.Module, example_inputs: tuple[Any, ...] | None) -> A
         raise ModelError(f"torch.export cannot trace the model: {_first_line(error)}") from error
     finally:
         model.train(training)
+
+
+def _remedy(program: torch.export.ExportedProgram) -> str:
+    tensors = [*program.state_dict.values(), *program.constants.values()]
+    kinds = {str(t.dtype) for t in tensors if isinstance(t, torch.Tensor) and t.is_floating_point()}
+    if others := sorted(kinds - {"torch.float32"}):
+        return f"it holds {', '.join(others)}: make it float32 first, with model.float()"
+    return "replace the operator, or compile the part of the model before it"
 
 
 def _first_line(error: Exception) -> str:
