@@ -126,6 +126,9 @@ def _layer_rows(
     ours = {name: build(layers.relax_layer(layer, w)) for name, w in pruned.items()}
     calls = {"dense": runner(dense, image), **{n: runner(c, image) for n, c in ours.items()}}
     calls["peak"], flops = machine.peak_kernel(targets.load("x86"), threads)
+    errors = {
+        name: _error(ours[name], layers.torch_layer(layer, w), image) for name, w in pruned.items()
+    }
     module = layers.torch_layer(layer, weight)
     for name in rivals.installed() if engines is None else engines:
         calls[name] = rivals.prepare(name, module, image, threads)
@@ -146,7 +149,7 @@ def _layer_rows(
             rivals={n: times[n] for n in rivals.NAMES if n in times},
             gflops=rate / 1e9,
             of_peak=rate / peak,
-            error=_error(ours[name], layers.torch_layer(layer, pruned[name]), image),
+            error=errors[name],
             stored=ours[name].report.rows[0].stored,
         )
 
@@ -182,6 +185,7 @@ def measure_network(
         prune(model, text)
         ours = build(model, example_inputs=(image,))
         dense = build(model, example_inputs=(image,), sparse=False)
+        error = _error(ours, model, image)
         calls = {"sparse": runner(ours, image), "dense": runner(dense, image), "peak": peak_run}
         for engine in rivals.installed() if engines is None else engines:
             tell(f"building {name} for {engine}")
@@ -201,7 +205,7 @@ def measure_network(
             rivals={n: times[n] for n in rivals.NAMES if n in times},
             gflops=rate / 1e9,
             of_peak=rate * times["peak"].median / flops,
-            error=_error(ours, model, image),
+            error=error,
             stored=ours.report.summary,
         )
 
