@@ -6,7 +6,8 @@ a tile's input exceeds L1; the slowest of the three decides. Around it come fill
 packing the input, storing the output, and weights that do not stay in L2.
 
 The constants were fitted to 1152 measured kernels (AMD Zen 5, ResNet, MobileNet and BERT layers at
-densities of 0.05 to 1, random tiles): mean error 13 %, median 9 %, correlation 0.99.
+densities of 0.05 to 1, random tiles): mean error 13 %, median 9 %, correlation 0.99. Two were set
+after that, by whole sweeps over layers: the share of L1, and what streaming weights exposes.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
     if layer.op == "linear":
         pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE
-    far = _far_lines(layer, plane, target) * _FAR_LINE
+    far = _far_lines(plane, target) * _FAR_LINE
     far += _weight_passes(plane, tile, work, target) * target.ghz * 1e9
     parts = tiles if tile.parallel == "tiles" else -(-layer.filters // tile.chunk)
     share = -(-parts // threads) / parts
@@ -131,8 +132,9 @@ def _tap(plane: Plane, tile: Tile, target: Target) -> float:
     return max(multiply, load, draw, _LATENCY) + _TAP
 
 
-def _far_lines(layer: Layer, plane: Plane, target: Target) -> float:
+def _far_lines(plane: Plane, target: Target) -> float:
     """Return the cache lines of input and output that come from, or go, beyond L2."""
+    layer = plane.layer
     image = (layer.positions * layer.filters + _inputs(plane)) * 4
     return image / target.line if image > 0.75 * target.l2 else 0.0
 

@@ -9,6 +9,7 @@ import torch
 import tvm
 
 from tvm_sparse import choose, formats, implement, kernel, targets
+from tvm_sparse.bench.layers import input_shape
 from tvm_sparse.choose import Choice
 from tvm_sparse.cost import Work
 from tvm_sparse.formats.protocol import Block, Weight
@@ -25,10 +26,7 @@ def weights(layer: Layer, seed: int = 0) -> Weight:
 
 
 def inputs(layer: Layer, seed: int = 1) -> Weight:
-    lead = layer.input if layer.op == "linear" else layer.input[:1]
-    shape = (*lead, layer.channels) if layer.op == "linear" else (lead[0], layer.channels)
-    shape = shape if layer.op == "linear" else (*shape, *layer.input[1:])
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    return np.random.default_rng(seed).standard_normal(input_shape(layer)).astype(np.float32)
 
 
 def reference(layer: Layer, x: Weight, weight: Weight) -> Weight:
@@ -100,15 +98,19 @@ def run(
 
 
 def compiled(func: Any, target: Target, lowering: str | None = None) -> Any:
-    mod = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
-    mod = tvm.transform.Sequential([ScheduleFunctions(target)])(mod)
-    return tvm.tirx.build(mod, target=target.to_tvm(), pipeline=lowering)["main"]
+    return tvm.tirx.build(scheduled(func, target), target=target.to_tvm(), pipeline=lowering)[
+        "main"
+    ]
 
 
 def assembly(func: Any, target: Target) -> str:
+    library = tvm.compile(scheduled(func, target), target=target.to_tvm()).mod
+    return str(library.inspect_source("asm"))
+
+
+def scheduled(func: Any, target: Target) -> tvm.IRModule:
     mod = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
-    mod = tvm.transform.Sequential([ScheduleFunctions(target)])(mod)
-    return str(tvm.compile(mod, target=target.to_tvm()).mod.inspect_source("asm"))
+    return tvm.transform.Sequential([ScheduleFunctions(target)])(mod)
 
 
 def native() -> Target:

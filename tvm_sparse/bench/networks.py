@@ -66,19 +66,15 @@ def _settle(model: nn.Module, image: Tensor) -> None:
         model(torch.cat([image, image.flip(3)]))
 
 
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels)
-
-
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut (He et al., CVPR 2016)."""
 
     def __init__(self, inner: int, width: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inner, width, 3, stride, 1, bias=False)
-        self.bn1 = _norm(width)
+        self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.bn2 = _norm(width)
+        self.bn2 = nn.BatchNorm2d(width)
         self.downsample = _shortcut(inner, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,11 +89,11 @@ class Bottleneck(nn.Module):
     def __init__(self, inner: int, width: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inner, width, 1, bias=False)
-        self.bn1 = _norm(width)
+        self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
-        self.bn2 = _norm(width)
+        self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
-        self.bn3 = _norm(4 * width)
+        self.bn3 = nn.BatchNorm2d(4 * width)
         self.downsample = _shortcut(inner, 4 * width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,7 +106,7 @@ class Bottleneck(nn.Module):
 def _shortcut(inner: int, outer: int, stride: int) -> nn.Module:
     if inner == outer and stride == 1:
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(inner, outer, 1, stride, bias=False), _norm(outer))
+    return nn.Sequential(nn.Conv2d(inner, outer, 1, stride, bias=False), nn.BatchNorm2d(outer))
 
 
 class ResNet(nn.Module):
@@ -143,7 +139,7 @@ class ResNet(nn.Module):
         super().__init__()
         stem = (3, 1, 1) if small else (7, 2, 3)
         self.conv1 = nn.Conv2d(channels, width, *stem, bias=False)
-        self.bn1 = _norm(width)
+        self.bn1 = nn.BatchNorm2d(width)
         self.pool = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
         expansion = 4 if block is Bottleneck else 1
         inner, stages = width, []
@@ -170,9 +166,12 @@ class InvertedResidual(nn.Module):
         wide = inner * expansion
         layers: list[nn.Module] = []
         if expansion != 1:
-            layers += [nn.Conv2d(inner, wide, 1, bias=False), _norm(wide), nn.ReLU6()]
-        layers += [nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False), _norm(wide)]
-        layers += [nn.ReLU6(), nn.Conv2d(wide, outer, 1, bias=False), _norm(outer)]
+            layers += [nn.Conv2d(inner, wide, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU6()]
+        layers += [
+            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False),
+            nn.BatchNorm2d(wide),
+        ]
+        layers += [nn.ReLU6(), nn.Conv2d(wide, outer, 1, bias=False), nn.BatchNorm2d(outer)]
         self.layers = nn.Sequential(*layers)
         self.residual = stride == 1 and inner == outer
 
@@ -185,13 +184,17 @@ class InvertedResidual(nn.Module):
 def _mobilenet_v2(classes: int) -> nn.Module:
     settings = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)]
     settings += [(6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
-    layers: list[nn.Module] = [nn.Conv2d(3, 32, 3, 2, 1, bias=False), _norm(32), nn.ReLU6()]
+    layers: list[nn.Module] = [
+        nn.Conv2d(3, 32, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU6(),
+    ]
     inner = 32
     for expansion, outer, depth, stride in settings:
         for number in range(depth):
             layers.append(InvertedResidual(inner, outer, 1 if number else stride, expansion))
             inner = outer
-    layers += [nn.Conv2d(inner, 1280, 1, bias=False), _norm(1280), nn.ReLU6()]
+    layers += [nn.Conv2d(inner, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6()]
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, classes)]
     return nn.Sequential(*layers)
 
