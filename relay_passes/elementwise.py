@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from tvm import relax
-from tvm.relax import PyExprMutator
 
 from tvm_sparse.relay_passes import expr
 
@@ -31,11 +30,11 @@ CLIP = "relax.clip"
 ELEMENTWISE = {*UNARY, *BINARY, CLIP, "relax.divide", "relax.nn.gelu_tanh", "relax.nn.leakyrelu"}
 
 
-def is_number(mutator: PyExprMutator, arg: relax.Expr) -> bool:
+def is_number(builder: relax.BlockBuilder, arg: relax.Expr) -> bool:
     """Whether an argument is a number: a primitive value or a constant of one element."""
     if not isinstance(arg.ty, relax.TensorType):
         return True
-    value = expr.constant(mutator, arg)
+    value = expr.constant(builder, arg)
     return value is not None and value.size == 1
 
 

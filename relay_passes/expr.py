@@ -22,25 +22,19 @@ def op_name(expr: Any) -> str:
     return ""
 
 
-def definition(mutator: PyExprMutator, expr: Any) -> Any:
+def definition(builder: relax.BlockBuilder, expr: Any) -> Any:
     """Return what a variable is bound to in the rewritten function; anything else as it is."""
     while isinstance(expr, relax.Var):
-        bound = mutator.lookup_binding(expr)
+        bound = builder.lookup_binding(expr)
         if bound is None:
             break
         expr = bound
     return expr
 
 
-def constant(mutator: PyExprMutator, expr: Any) -> npt.NDArray[Any] | None:
+def constant(builder: relax.BlockBuilder, expr: Any) -> npt.NDArray[Any] | None:
     """Return the value of a constant (or of a variable bound to one), or None."""
-    found = definition(mutator, expr)
-    return found.value.numpy() if isinstance(found, ir.GenericConst) else None
-
-
-def constant_in(builder: relax.BlockBuilder, expr: Any) -> npt.NDArray[Any] | None:
-    """Return the value of a constant (or of a variable bound to one), or None."""
-    found = builder.lookup_binding(expr) if isinstance(expr, relax.Var) else expr
+    found = definition(builder, expr)
     return found.value.numpy() if isinstance(found, ir.GenericConst) else None
 
 

@@ -65,7 +65,7 @@ class _Folder(PyExprMutator):
         }:
             return call
         tensors = [a for a in call.args if not isinstance(a, relax.ShapeExpr)]
-        values = [expr.constant(self, arg) for arg in tensors]
+        values = [expr.constant(self.builder_, arg) for arg in tensors]
         if any(value is None for value in values):
             return call
         result = _evaluate(call, name, values)

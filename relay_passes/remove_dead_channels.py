@@ -184,7 +184,7 @@ def _take(
     call: relax.Call, builder: relax.BlockBuilder, kept: npt.NDArray[np.bool_], conv_axis: int
 ) -> relax.Call:
     axis = conv_axis if expr.op_name(call) == layers.CONV else 1 - conv_axis
-    weight = expr.constant_in(builder, call.args[1])
+    weight = expr.constant(builder, call.args[1])
     assert weight is not None  # `_is_layer` looked
     smaller = expr.const(np.compress(kept, weight, axis=axis))
     return relax.Call(call.op, [call.args[0], smaller], call.attrs, call.ty_args)
@@ -195,7 +195,7 @@ def _take_bias(
 ) -> relax.Call:
     args = []
     for arg in call.args:
-        value = expr.constant_in(builder, arg)
+        value = expr.constant(builder, arg)
         if value is not None and value.size > 1:
             axis = value.shape.index(len(kept))
             arg = expr.const(np.compress(kept, value, axis=axis))

@@ -61,7 +61,7 @@ class _Sinker(PyExprMutator):
 
     def _without_twin(self, call: relax.Call, name: str) -> relax.Expr:
         """Return what stands above two layout changes that undo each other."""
-        above = expr.definition(self, call.args[0])
+        above = expr.definition(self.builder_, call.args[0])
         if expr.op_name(above) != name:
             return call
         if name == _PERMUTE:
@@ -72,11 +72,11 @@ class _Sinker(PyExprMutator):
 
     def _sink(self, call: relax.Call, once: list[bool]) -> relax.Expr:
         """Apply an element-wise operator before a layout change instead of after it."""
-        tensors = [i for i, arg in enumerate(call.args) if not is_number(self, arg)]
-        main = [i for i in tensors if expr.constant(self, call.args[i]) is None]
+        tensors = [i for i, arg in enumerate(call.args) if not is_number(self.builder_, arg)]
+        main = [i for i in tensors if expr.constant(self.builder_, call.args[i]) is None]
         if len(main) != 1 or not once[main[0]]:
             return call
-        change = expr.definition(self, call.args[main[0]])
+        change = expr.definition(self.builder_, call.args[main[0]])
         name = expr.op_name(change)
         if name == _RESHAPE and not _keeps_features(change):
             return call
@@ -86,7 +86,7 @@ class _Sinker(PyExprMutator):
         args[main[0]] = change.args[0]
         for i in tensors:
             if i != main[0]:
-                value = expr.constant(self, args[i])
+                value = expr.constant(self.builder_, args[i])
                 if value is None or value.size != value.shape[-1]:
                     return call
                 args[i] = expr.const(
