@@ -8,6 +8,7 @@ from typing import Any
 from tvm import s_tir, tirx
 
 TILE = "tvm_sparse.tile"
+STREAM = "tvm_sparse.stream"  # marks the loop over taps, whose weights are read once
 
 
 def blocks(sch: s_tir.Schedule) -> list[Any]:
@@ -98,3 +99,8 @@ def fill_registers(sch: s_tir.Schedule, product: Any, k: Any) -> None:
     *inner, lane = sch.get_loops(first)[depth:]
     sch.vectorize(lane)
     unroll(sch, inner)
+
+
+def stream_weights(sch: s_tir.Schedule, k: Any) -> None:
+    """Mark the loop over taps for `tvm_sparse.relay_passes.prefetch_weights`."""
+    sch.annotate(k, STREAM, 1)

@@ -47,6 +47,7 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     outer, inner = sch.get_loops(product)[:2]
     sch.parallel(outer if tile.parallel == "panels" else inner)
     loops.fill_registers(sch, product, k)
+    loops.stream_weights(sch, k)
     return sch
 
 

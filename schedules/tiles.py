@@ -44,6 +44,7 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     sch.compute_at(pack, both)
     sch.parallel(both if tile.parallel == "tiles" else chunk)
     loops.fill_registers(sch, product, k)
+    loops.stream_weights(sch, k)
     return sch
 
 

@@ -14,7 +14,7 @@ from tvm_sparse.artifact import Description, TensorInfo
 from tvm_sparse.compiled import Compiled
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend import import_model
-from tvm_sparse.relay_passes import expr, pipeline, record
+from tvm_sparse.relay_passes import code_generation, expr, pipeline, record
 
 
 def build(
@@ -71,7 +71,9 @@ def build(
     main = mod["main"]
     mod = pipeline.pipeline(profile, sparse)(mod)
     tell("generating code")
-    executable = tvm.compile(mod, target=profile.to_tvm(), relax_pipeline=None)
+    executable = tvm.compile(
+        mod, profile.to_tvm(), relax_pipeline=None, tir_pipeline=code_generation.NAME
+    )
     description = Description(
         version=version("tvm_sparse"),
         tvm_version=str(tvm.__version__),

@@ -14,6 +14,7 @@ from tvm_sparse.choose import Choice
 from tvm_sparse.cost import Work
 from tvm_sparse.formats.protocol import Block, Weight
 from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes import code_generation
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
@@ -61,13 +62,13 @@ def stored_as(layer: Layer, weight: Weight, name: str, block: Block, target: Tar
 
 
 def run_sparse(
-    choice: Choice, weight: Weight, x: Weight, target: Target, lowering: str | None = None
+    choice: Choice, weight: Weight, x: Weight, target: Target, lowering: str = code_generation.NAME
 ) -> Weight:
     return run(choice.layer, implement.sparse(choice, weight), choice.kernel, x, target, lowering)
 
 
 def run_dense(
-    layer: Layer, weight: Weight, x: Weight, target: Target, lowering: str | None = None
+    layer: Layer, weight: Weight, x: Weight, target: Target, lowering: str = code_generation.NAME
 ) -> Weight:
     best = kernel.dense(layer, target)
     return run(layer, implement.dense(layer, best, weight), best, x, target, lowering)
@@ -79,7 +80,7 @@ def run(
     best: kernel.Kernel,
     x: Weight,
     target: Target,
-    lowering: str | None = None,
+    lowering: str = code_generation.NAME,
 ) -> Weight:
     """Compile and run one implementation; outputs start as NaN, so that none is left out."""
     transposed = layer.op == "linear" and isinstance(best.tile, Tile)
@@ -97,14 +98,15 @@ def run(
     return values.T.reshape(shape) if transposed else values
 
 
-def compiled(func: Any, target: Target, lowering: str | None = None) -> Any:
+def compiled(func: Any, target: Target, lowering: str = code_generation.NAME) -> Any:
     return tvm.tirx.build(scheduled(func, target), target=target.to_tvm(), pipeline=lowering)[
         "main"
     ]
 
 
 def assembly(func: Any, target: Target) -> str:
-    library = tvm.compile(scheduled(func, target), target=target.to_tvm()).mod
+    mod = scheduled(func, target)
+    library = tvm.compile(mod, target.to_tvm(), tir_pipeline=code_generation.NAME).mod
     return str(library.inspect_source("asm"))
 
 

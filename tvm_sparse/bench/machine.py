@@ -11,6 +11,7 @@ import tvm
 
 from tvm_sparse import implement, kernel
 from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes import code_generation
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.targets import Target, native
 
@@ -40,7 +41,7 @@ def peak_kernel(target: Target, threads: int) -> tuple[Callable[[], object], flo
     func = bound.func.with_attr("global_symbol", "main")
     scheduling = tvm.transform.Sequential([ScheduleFunctions(target)])
     mod = scheduling(tvm.IRModule({"main": func}))
-    run = tvm.compile(mod, target=target.to_tvm())["main"]
+    run = tvm.compile(mod, target.to_tvm(), tir_pipeline=code_generation.NAME)["main"]
     x = np.full((rows, channels), 0.01, np.float32)
     y = np.zeros((rows, filters), np.float32)
     args = [tvm.runtime.tensor(array) for array in (x, *bound.constants, y)]

@@ -1,0 +1,33 @@
+"""From scheduled TIR to LLVM: TVM's own lowering, with two passes of ours around it.
+
+`tvm_sparse.build` uses it. A module that was lowered by ``relax.get_pipeline("tvm_sparse")`` also
+compiles without it, to slower code::
+
+    tvm.compile(mod, target, relax_pipeline=None, tir_pipeline="tvm_sparse")
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+from tvm import s_tir, tirx
+
+from tvm_sparse.relay_passes.keep_registers import KeepRegisters
+from tvm_sparse.relay_passes.prefetch_weights import PrefetchWeights
+
+NAME = "tvm_sparse"
+
+
+def pipeline() -> tuple[Any, Any, Any]:
+    """Return the three stages of a TIR pipeline: lowering, host code, device code."""
+    lower, host, device = s_tir.pipeline.default_s_tir_pipeline()
+
+    @tvm.transform.module_pass(opt_level=0, name="tvm_sparse.lower")
+    def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        return lower(PrefetchWeights()(mod))
+
+    return run, lambda: tvm.transform.Sequential([KeepRegisters(), host()]), device
+
+
+tirx.register_tir_pipeline(NAME, pipeline)
