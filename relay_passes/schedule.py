@@ -17,6 +17,7 @@ import tvm
 from tvm import s_tir, tirx
 
 from tvm_sparse.relay_passes import scope
+from tvm_sparse.relay_passes.narrow_last_tile import NarrowLastTile
 from tvm_sparse.relay_passes.peel_tails import PeelTails
 from tvm_sparse.relay_passes.tighten_loops import TightenLoops
 from tvm_sparse.schedules import rules
@@ -47,4 +48,4 @@ class ScheduleFunctions:
             if isinstance(func, tirx.PrimFunc) and not func.attrs.get("tirx.is_scheduled", False)
         ]
         assert not left, f"no schedule rule knows {left}"
-        return tvm.transform.Sequential([TightenLoops(), PeelTails()])(mod)
+        return tvm.transform.Sequential([TightenLoops(), NarrowLastTile(), PeelTails()])(mod)

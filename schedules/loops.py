@@ -8,6 +8,8 @@ from typing import Any
 from tvm import s_tir, tirx
 
 TILE = "tvm_sparse.tile"
+LAST = "tvm_sparse.last"  # marks the loop over register tiles: the vectors of the last one
+VECTORS = "tvm_sparse.vectors"  # marks the loops over the vectors of such a tile
 STREAM = "tvm_sparse.stream"  # marks the loop over taps, whose weights are read once
 
 
@@ -82,6 +84,7 @@ def vectorize_tile(sch: s_tir.Schedule, sums: Any, lanes: int) -> None:
     vector, lane = sch.split(position, [None, lanes])
     sch.vectorize(lane)
     unroll(sch, [row, vector])
+    sch.annotate(vector, VECTORS, 1)
 
 
 def fill_registers(sch: s_tir.Schedule, product: Any, k: Any) -> None:
@@ -92,13 +95,18 @@ def fill_registers(sch: s_tir.Schedule, product: Any, k: Any) -> None:
     """
     around = sch.get_loops(product)
     depth = [sch.get(loop) for loop in around].index(sch.get(k))
-    *inner, lane = around[depth + 1 :]
-    sch.vectorize(lane)
-    unroll(sch, inner)
+    _in_registers(sch, around[depth + 1 :])
     first = sch.decompose_reduction(product, k)
-    *inner, lane = sch.get_loops(first)[depth:]
+    _in_registers(sch, sch.get_loops(first)[depth:])
+
+
+def _in_registers(sch: s_tir.Schedule, inside: Sequence[Any]) -> None:
+    """Vectorize the last of a register tile's loops and unroll the others."""
+    *inner, lane = inside
     sch.vectorize(lane)
     unroll(sch, inner)
+    if inner:
+        sch.annotate(inner[-1], VECTORS, 1)
 
 
 def stream_weights(sch: s_tir.Schedule, k: Any) -> None:

@@ -37,18 +37,19 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     tile = Tile(**found)
     last = loops.inline_all(sch)
     product, pack = sch.get_sblock("product"), sch.get_sblock("pack")
-    k = _cut_product(sch, product, tile)
+    position, k = _cut_product(sch, product, tile)
     chunk = _cut_store(sch, last, tile)
     sch.merge(sch.get_loops(product)[1], chunk)
     both, chunk = sch.get_loops(product)[:2]
     sch.compute_at(pack, both)
     sch.parallel(both if tile.parallel == "tiles" else chunk)
     loops.fill_registers(sch, product, k)
+    sch.annotate(position, loops.LAST, tile.last)
     loops.stream_weights(sch, k)
     return sch
 
 
-def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> Any:
+def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> tuple[Any, Any]:
     """Loops become (b t), chunk, vectors of positions, rows of a chunk, k, register tile."""
     b, t, o, i, k = sch.get_loops(product)
     both = sch.fuse(b, t)
@@ -59,7 +60,7 @@ def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> Any:
     sums = sch.cache_write(product, 0, "local")
     sch.reverse_compute_at(sums, row)
     loops.vectorize_tile(sch, sums, tile.lanes)
-    return k
+    return position, k
 
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:

@@ -84,10 +84,10 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     """
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
-    register_tiles = tiles * plane.length / plane.step
     split = work.filters / tile.filters
-    product = register_tiles * work.taps * split * _tap(plane, tile, target)
-    sums = register_tiles * work.blocks * work.filters * tile.vectors * _SUM
+    tap = sum(number * _tap(plane, tile, v, target) for v, number in _parts(plane, tile))
+    product = tiles * work.taps * split * tap
+    sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM
     store = layer.positions * layer.filters / tile.lanes * _STORE
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
     if layer.op == "linear":
@@ -120,13 +120,19 @@ def panel_seconds(
     return (busy + store) * share / (target.ghz * 1e9)
 
 
-def _tap(plane: Plane, tile: Tile, target: Target) -> float:
+def _parts(plane: Plane, tile: Tile) -> list[tuple[int, int]]:
+    """Return (vectors of a register tile, how many of them cover a tile's positions)."""
+    whole = tile.span(plane.length) // (tile.vectors * tile.lanes) - 1
+    return [(tile.vectors, whole), (tile.last, 1)]
+
+
+def _tap(plane: Plane, tile: Tile, vectors: int, target: Target) -> float:
     """Return the cycles of one tap of one register tile."""
-    layer, filters, vectors = plane.layer, tile.filters, tile.vectors
+    layer, filters = plane.layer, tile.filters
     multiply = filters * vectors / target.fma_per_cycle
     aligned = 1.0 if plane.flat else 2.0
     load = (filters + vectors * aligned) / target.loads_per_cycle
-    span = plane.step + (0 if plane.flat else 2 * plane.reach[0] * tile.lanes)
+    span = vectors * tile.lanes + (0 if plane.flat else 2 * plane.reach[0] * tile.lanes)
     far = span * layer.channels * 4 > _L1_SHARE * target.l1
     draw = vectors * tile.lanes * 4 / _L2_BYTES if far else 0.0
     return max(multiply, load, draw, _LATENCY) + _TAP
@@ -146,7 +152,8 @@ def _weight_passes(plane: Plane, tile: Tile, work: Work, target: Target) -> floa
     """
     if work.nbytes <= 0.75 * target.l2:
         return 0.0
-    passes = plane.tiles * (1.0 if tile.chunk else plane.length / plane.step)
+    across = sum(number for _, number in _parts(plane, tile))
+    passes = plane.tiles * (1.0 if tile.chunk else across)
     return _EXPOSED * passes * work.nbytes / (target.gbytes * 1e9)
 
 

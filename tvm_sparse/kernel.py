@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 _CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
-_TILE_SHARE = 0.6  # share of L2 that a tile's packed input may take
+_TILE_SHARE = 0.75  # share of L2 that a tile's packed input may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 
     """Return the best kernel with positions in lanes; `rows` are the register tiles to try."""
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
-        for plane in _planes(layer, vectors * target.lanes, target):
+        for plane in _planes(layer, target):
             tile = _tile(plane, work, filters, vectors, target)
             seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
             if best is None or seconds < best.seconds:
@@ -109,6 +109,7 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
             tile = Tile(
                 filters=1,
                 vectors=vectors,
+                last=vectors,
                 lanes=target.lanes,
                 chunk=1,
                 rows=rows,
@@ -121,23 +122,20 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
     return best
 
 
-def _planes(layer: Layer, step: int, target: Target) -> Iterator[Plane]:
-    """Yield tilings whose packed input stays in L2; the smallest tile in any case."""
-    smallest = True
-    for size in _runs(layer, step) if layer.pointwise else range(1, layer.output[1] + 1):
-        sizes = {"run": size} if layer.pointwise else {"rows": size}
-        plane = Plane(layer=layer, step=step, **sizes)
-        if not smallest and plane.channel * layer.channels * 4 > _TILE_SHARE * target.l2:
-            return
-        yield plane
-        smallest = False
+@cache
+def _planes(layer: Layer, target: Target) -> tuple[Plane, ...]:
+    """Return the tilings whose packed input stays in L2; the smallest tile in any case."""
+    sizes = _runs(layer, target.lanes) if layer.pointwise else range(1, layer.output[1] + 1)
+    name = "run" if layer.pointwise else "rows"
+    planes = [Plane(layer=layer, step=target.lanes, **{name: size}) for size in sizes]
+    space = _TILE_SHARE * target.l2 / 4
+    return tuple(p for p in planes if p is planes[0] or p.channel * layer.channels <= space)
 
 
-def _runs(layer: Layer, step: int) -> Iterator[int]:
-    """Yield the runs of positions that cut an image into 1, 2, 3, … tiles, shortest first."""
-    steps = -(-Plane(layer=layer, step=step, run=step).positions // step)
-    runs = {-(-steps // parts) * step for parts in range(1, steps + 1)}
-    yield from sorted(runs)
+def _runs(layer: Layer, lanes: int) -> list[int]:
+    """Return the runs of positions that cut an image into 1, 2, 3, … tiles, shortest first."""
+    vectors = -(-Plane(layer=layer, step=lanes, run=lanes).positions // lanes)
+    return sorted({-(-vectors // parts) * lanes for parts in range(1, vectors + 1)})
 
 
 def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) -> Tile:
@@ -150,13 +148,15 @@ def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) 
     uneven = -(-layer.filters // chunk) != rows // chunk
     if work.reordered or ragged_groups or uneven:
         chunk, by_tiles = 0, True  # rows and filters are numbered differently
+    across = plane.length // target.lanes
     return Tile(
         filters=filters,
-        vectors=vectors,
+        vectors=min(vectors, across),
         lanes=target.lanes,
         chunk=chunk,
         rows=plane.rows,
         run=plane.run,
+        last=(across - 1) % min(vectors, across) + 1,
         parallel="tiles" if by_tiles else "filters",
         op=layer.op,
     )

@@ -38,7 +38,7 @@ class Plane:
     ----------
     layer : Layer
     step : int
-        Lanes are computed in multiples of this: vectors of a register tile × lanes of a vector.
+        Lanes are computed in multiples of this: the lanes of one vector, or of a register tile.
     rows : int
         Output rows of a tile; 0 for the flat layout.
     run : int

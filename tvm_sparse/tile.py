@@ -15,6 +15,8 @@ class Tile:
         Rows of the register tile.
     vectors : int
         Vectors of positions of the register tile.
+    last : int
+        Vectors of the last register tile of a tile's positions, at most `vectors`.
     lanes : int
         Floats in a vector.
     chunk : int
@@ -33,8 +35,14 @@ class Tile:
     chunk: int
     rows: int = 0
     run: int = 0
+    last: int = 1
     parallel: str = "tiles"
     op: str = "conv2d"
+
+    def span(self, length: int) -> int:
+        """Return the lanes of the register tiles that cover `length` lanes."""
+        step = self.vectors * self.lanes
+        return -(-length // step) * step
 
     @property
     def annotation(self) -> dict[str, int | str]:

@@ -41,7 +41,7 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
     block, blocks = T.int64(rows.filters), T.int64(rows.blocks)
     taps, longest = T.int64(len(rows.taps)), T.int64(max(rows.longest, 1))
     batch, tiles, groups = _grid(layer, plane)
-    number, lanes = T.int64(rows.filters * rows.blocks), T.int64(plane.length)
+    number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
     group_rows, space = number // layer.groups, T.int64(layer.weight[1] * plane.channel)
     pack, attrs = packing(layer, plane), tile.annotation
     in_order = rows.in_order(layer.filters)
@@ -119,7 +119,7 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
     batch, tiles, groups = _grid(layer, plane)
     block, taps = T.int64(tile.filters), T.int64(layer.taps)
     group_rows = -(-layer.filters // layer.groups // tile.filters) * tile.filters
-    number, lanes = T.int64(group_rows * layer.groups), T.int64(plane.length)
+    number, lanes = T.int64(group_rows * layer.groups), T.int64(tile.span(plane.length))
     space = T.int64(layer.weight[1] * plane.channel)
     pack, store, attrs = packing(layer, plane), storing(layer, plane, group_rows), tile.annotation
 

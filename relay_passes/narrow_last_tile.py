@@ -1,0 +1,58 @@
+"""The last register tile along the positions is as narrow as the vectors that are left for it.
+
+Thirteen vectors by five would otherwise cost fifteen::
+
+    for p in range(3):                             for p in range(2):
+        for k in range(96):                            for k in range(96):
+            for v in T.unroll(5):                          for v in T.unroll(5):
+                A[p * 80 + v * 16, ...] += ...     →               A[p * 80 + v * 16, ...] += ...
+                                                   for k in range(96):
+                                                       for v in T.unroll(3):
+                                                           A[160 + v * 16, ...] += ...
+
+Schedules mark the loop over register tiles with the vectors of the last one, and the loops over
+vectors. Nothing reads the lanes that are no longer computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+from tvm import tirx
+
+from tvm_sparse import compat
+from tvm_sparse.schedules.loops import LAST, VECTORS
+
+
+@tirx.transform.prim_func_pass(opt_level=0, name="NarrowLastTile")
+class NarrowLastTile:
+    """Peel the last iteration off marked loops, with fewer vectors."""
+
+    def transform_function(
+        self, func: tirx.PrimFunc, mod: tvm.IRModule, ctx: tvm.transform.PassContext
+    ) -> tirx.PrimFunc:
+        """Rewrite one function."""
+        return func.with_body(compat.rewrite(func.body, tirx.For, _peel))
+
+
+def _peel(loop: tirx.For) -> Any:
+    if LAST not in loop.annotations:
+        return loop
+    vectors = int(loop.annotations[LAST])
+    number = int(loop.extent) - 1
+    copy = compat.copied(loop)
+    last = compat.rewrite(copy.body, tirx.For, lambda inner: _narrowed(inner, vectors))
+    at = tirx.IntImm(copy.loop_var.ty.dtype, number)
+    last = compat.substitute(last, {copy.loop_var: at})
+    if number == 0:
+        return last
+    extent = tirx.IntImm(loop.extent.ty.dtype, number)
+    return tirx.SeqStmt([compat.with_loop(loop, extent=extent, annotations={}), last])
+
+
+def _narrowed(loop: tirx.For, vectors: int) -> tirx.For:
+    if VECTORS not in loop.annotations:
+        return loop
+    extent = tirx.IntImm(loop.extent.ty.dtype, vectors)
+    return compat.with_loop(loop, extent=extent, annotations={})
