@@ -46,10 +46,12 @@ def _peel(loop: tirx.For, analyzer: Any) -> Any:
     realize = loop.body
     if loop.kind != tirx.ForKind.VECTORIZED or not isinstance(realize, s_tir.SBlockRealize):
         return loop
-    terms = compat.conjuncts(realize.predicate)
+    terms = [t for t in compat.conjuncts(realize.predicate) if not analyzer.can_prove(t)]
     ragged = [term for term in terms if compat.uses(term, {loop.loop_var})]
     if not ragged:
-        return loop
+        guard = compat.conjunction(terms)
+        always = s_tir.SBlockRealize(realize.iter_values, guard, realize.block)
+        return compat.with_loop(loop, body=always)
     rest = compat.conjunction([term for term in terms if term not in ragged])
     start = _start(ragged[0], loop.loop_var, analyzer) if len(ragged) == 1 else None
     if start is None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 import tvm
-from tvm import ir, s_tir, tirx
+from tvm import ir, tirx
 
 from tvm_sparse import compat
 from tvm_sparse.schedules.loops import STREAM
@@ -49,17 +49,7 @@ def _loop(loop: tirx.For) -> tirx.For:
 def _weight(loop: tirx.For) -> Any:
     """Return the load of the loop's first weight, in variables from outside and of the loop."""
     products: list[Any] = []
-    values: dict[Any, Any] = {}
-
-    def bind(realize: s_tir.SBlockRealize) -> None:
-        axes = (axis.var for axis in realize.block.iter_vars)
-        values.update(zip(axes, realize.iter_values, strict=True))
-
-    def zero(inner: tirx.For) -> None:
-        values[inner.loop_var] = tirx.IntImm(inner.loop_var.ty.dtype, 0)
-
-    compat.visit(loop.body, s_tir.SBlockRealize, bind)
-    compat.visit(loop.body, tirx.For, zero)
+    _, values = compat.first_block(loop.body)
     compat.visit(loop.body, tirx.Mul, products.append)
     loads = [node.a for node in products if isinstance(node.a, ir.TensorLoad)]
     if not loads:

@@ -34,25 +34,29 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     last = loops.inline_all(sch)
     product, pack = sch.get_sblock("product"), sch.get_sblock("pack")
     b, t, o, i, k = sch.get_loops(product)
+    chunk, o = sch.split(o, [None, tile.chunk])
     position, vector, lane = sch.split(i, [None, tile.vectors, tile.lanes])
-    sch.reorder(b, o, t, position, k, vector, lane)
+    sch.reorder(b, chunk, t, o, position, k, vector, lane)
     sums = sch.cache_write(product, 0, "local")
     sch.reverse_compute_at(sums, position)
     loops.vectorize_tile(sch, sums, tile.lanes)
-    sch.merge(sch.get_loops(product)[2], _cut_store(sch, last, tile))
-    b, o, t = sch.get_loops(product)[:3]
+    sch.merge(sch.get_loops(product)[3], _cut_store(sch, last, tile))
+    b, chunk, t = sch.get_loops(product)[:3]
     sch.compute_at(pack, t)
-    sch.parallel(sch.fuse(b, o))
+    sch.parallel(sch.fuse(b, chunk))
     loops.fill_registers(sch, product, k)
     return sch
 
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:
-    _, _, y, x = sch.get_loops(store)
+    b, o, y, x = sch.get_loops(store)
+    chunk, o = sch.split(o, [None, tile.chunk])
     if tile.rows:
-        t, _ = sch.split(y, [None, tile.rows])
-        inner = x
+        t, y = sch.split(y, [None, tile.rows])
+        inner = [y, x]
     else:
-        t, inner = sch.split(sch.fuse(y, x), [None, tile.run])
-    loops.vectorize(sch, inner, tile.lanes)
-    return t
+        t, position = sch.split(sch.fuse(y, x), [None, tile.run])
+        inner = [position]
+    sch.reorder(b, chunk, t, o, *inner)
+    loops.vectorize(sch, inner[-1], tile.lanes)
+    return o

@@ -37,10 +37,9 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     tile = Tile(**found)
     last = loops.inline_all(sch)
     product, pack = sch.get_sblock("product"), sch.get_sblock("pack")
-    position, k = _cut_product(sch, product, tile)
-    chunk = _cut_store(sch, last, tile)
-    sch.merge(sch.get_loops(product)[1], chunk)
-    both, chunk = sch.get_loops(product)[:2]
+    k = _cut_product(sch, product, tile)
+    (_store_registers if tile.direct else _store_chunks)(sch, product, last, tile)
+    both, chunk, position = sch.get_loops(product)[:3]
     sch.compute_at(pack, both)
     sch.parallel(both if tile.parallel == "tiles" else chunk)
     loops.fill_registers(sch, product, k)
@@ -49,35 +48,66 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     return sch
 
 
-def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> tuple[Any, Any]:
+def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> Any:
     """Loops become (b t), chunk, vectors of positions, rows of a chunk, k, register tile."""
     b, t, o, i, k = sch.get_loops(product)
     both = sch.fuse(b, t)
-    cuts = [None, tile.chunk // tile.filters] if tile.chunk else [1, None]
-    chunk, row, register_row = sch.split(o, [*cuts, tile.filters])
+    chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters])
     position, vector, lane = sch.split(i, [None, tile.vectors, tile.lanes])
     sch.reorder(both, chunk, position, row, k, register_row, vector, lane)
+    return k
+
+
+def _chunks(tile: Tile) -> list[int | None]:
+    """Return the extents of the loops over chunks and over register tiles of a chunk."""
+    return [None, tile.chunk // tile.filters] if tile.chunk else [1, None]
+
+
+def _store_registers(sch: s_tir.Schedule, product: Any, store: Any, tile: Tile) -> None:
+    """Store each register tile as soon as it is computed."""
+    sch.set_scope(product, 0, "local")
+    *batch, o, p = _flat_loops(sch, store, tile)
+    t, p = sch.split(p, [None, tile.run])
+    position, vector, lane = sch.split(p, [None, tile.vectors, tile.lanes])
+    chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters])
+    sch.reorder(*batch, t, chunk, position, row, register_row, vector, lane)
+    if batch:
+        sch.fuse(*batch, t)
+    sch.vectorize(lane)
+    loops.unroll(sch, [register_row, vector])
+    sch.annotate(vector, loops.VECTORS, 1)
+    sch.merge(sch.get_loops(product)[3], row)
+
+
+def _flat_loops(sch: s_tir.Schedule, store: Any, tile: Tile) -> list[Any]:
+    """Return the loops over batch, filters and positions of a store."""
+    if tile.op == "linear":
+        return list(sch.get_loops(store))
+    *batch, o, y, x = sch.get_loops(store)
+    return [*batch, o, sch.fuse(y, x)]
+
+
+def _store_chunks(sch: s_tir.Schedule, product: Any, store: Any, tile: Tile) -> None:
+    """Leave a chunk's sums in cache, then store it row by row."""
+    row = sch.get_loops(product)[3]
     sums = sch.cache_write(product, 0, "local")
     sch.reverse_compute_at(sums, row)
     loops.vectorize_tile(sch, sums, tile.lanes)
-    return position, k
+    sch.merge(sch.get_loops(product)[1], _cut_store(sch, store, tile))
 
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:
     """Loops become (b t), chunk of rows, row, positions of the tile; return the chunk loop."""
-    if tile.op == "linear":
-        batch, (o, position) = [], sch.get_loops(store)
-    else:
+    if tile.rows:
         *batch, o, y, x = sch.get_loops(store)
-        position = None if tile.rows else sch.fuse(y, x)
-    if position is None:
         t, y = sch.split(y, [None, tile.rows])
         inner = [y, x]
     else:
+        *batch, o, position = _flat_loops(sch, store, tile)
         t, position = sch.split(position, [None, tile.run])
         inner = [position]
     chunk, row = sch.split(o, [None, tile.chunk] if tile.chunk else [1, None])
-    sch.reorder(t, chunk, row, *inner)
+    sch.reorder(*batch, t, chunk, row, *inner)
     if batch:
         sch.fuse(*batch, t)
     loops.vectorize(sch, inner[-1], tile.lanes)

@@ -109,3 +109,14 @@ def block_bindings(sch: s_tir.Schedule, block: Any) -> list[tuple[Any, Any]]:
     realize = next(node for node in found if node.block.same_as(stmt))
     kinds = [iv.iter_type for iv in stmt.iter_vars]
     return list(zip(kinds, realize.iter_values, strict=True))
+
+
+def first_block(body: Any) -> tuple[s_tir.SBlockRealize, dict[Any, Any]]:
+    """Return the first block in a statement, and its axes where all loops in between begin."""
+    found: list[Any] = []
+    values: dict[Any, Any] = {}
+    visit(body, s_tir.SBlockRealize, found.append)
+    axes = (axis.var for axis in found[0].block.iter_vars)
+    values.update(zip(axes, found[0].iter_values, strict=True))
+    visit(body, tirx.For, lambda loop: values.update({loop.loop_var: loop.min}))
+    return found[0], values

@@ -27,6 +27,7 @@ _L2_BYTES = 40.0  # a core draws from its L2 each cycle
 _TAP = 1.5  # cycles around a tap's multiply-adds
 _SUM = 0.25  # cycles to spill one vector of sums
 _STORE = 5.0  # cycles to store one vector of outputs
+_DIRECT = 2.0  # the same from registers
 _FAR_LINE = 1.5  # cycles to move a cache line from beyond L2
 _EXPOSED = 0.5  # share of the time of streaming weights that multiplying does not hide
 _LATENCY = 4.0  # cycles until a sum can be added to again
@@ -88,7 +89,8 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     tap = sum(number * _tap(plane, tile, v, target) for v, number in _parts(plane, tile))
     product = tiles * work.taps * split * tap
     sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM
-    store = layer.positions * layer.filters / tile.lanes * _STORE
+    sums *= 1 - tile.direct
+    store = layer.positions * layer.filters / tile.lanes * (_DIRECT if tile.direct else _STORE)
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
     if layer.op == "linear":
         pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 _CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
-_TILE_SHARE = 0.75  # share of L2 that a tile's packed input may take
+_PACKED = 16  # channels of a depthwise layer packed before the first is multiplied
+_L1_SHARE = 0.5  # share of L1 that these may take
+_TILE_SHARE = 0.85  # share of L2 that a tile's packed input may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +106,14 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
         step = vectors * target.lanes
         for rows in range(1, layer.output[1] + 1):
             plane = Plane(layer=layer, step=step, rows=rows)
-            if rows > 1 and (plane.channel + plane.length) * 4 > 0.5 * target.l1:
+            if rows > 1 and (plane.channel + plane.length) * 4 > _L1_SHARE * target.l1:
                 break
             tile = Tile(
                 filters=1,
                 vectors=vectors,
                 last=vectors,
                 lanes=target.lanes,
-                chunk=1,
+                chunk=_channels(plane, target),
                 rows=rows,
                 parallel="channels",
             )
@@ -120,6 +122,16 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
                 best = Kernel(tile=tile, plane=plane, seconds=seconds)
     assert best is not None
     return best
+
+
+def _channels(plane: Plane, target: Target) -> int:
+    """Return how many channels to pack before the first of them is multiplied.
+
+    A load that overlaps several stores waits until these have left the store queue; packing some
+    other channels in between gives them the time.
+    """
+    most = int(_L1_SHARE * target.l1) // (4 * (plane.channel + plane.length))
+    return max(d for d in range(1, max(min(most, _PACKED), 1) + 1) if plane.layer.filters % d == 0)
 
 
 @cache
@@ -157,9 +169,22 @@ def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) 
         rows=plane.rows,
         run=plane.run,
         last=(across - 1) % min(vectors, across) + 1,
+        direct=int(_is_direct(plane, work, target)),
         parallel="tiles" if by_tiles else "filters",
         op=layer.op,
     )
+
+
+def _is_direct(plane: Plane, work: Work, target: Target) -> bool:
+    """Whether every register tile is stored from registers: rows are filters, tiles are whole.
+
+    In a ragged one of several tiles TVM would no longer see that sums fit registers. An output
+    beyond L2 is better written row by row: short pieces of many rows wait for memory.
+    """
+    in_order = not work.reordered and plane.layer.filters // plane.layer.groups % work.filters == 0
+    whole = plane.tiles == 1 or plane.positions % max(plane.run, 1) == 0
+    near = plane.layer.positions * plane.layer.filters * 4 <= target.l2
+    return plane.flat and in_order and whole and near
 
 
 def _chunk(rows: int, filters: int, threads: int) -> int:

@@ -22,6 +22,8 @@ class Tile:
     chunk : int
         Rows that are computed before their results are stored, a multiple of `filters`;
         0 for all rows.
+    direct : int
+        1 if register tiles are stored from registers, 0 if a chunk's sums wait in cache.
     rows, run : int
         The plane's tile, see `Plane`.
     parallel : {"tiles", "filters", "channels"}
@@ -36,6 +38,7 @@ class Tile:
     rows: int = 0
     run: int = 0
     last: int = 1
+    direct: int = 0
     parallel: str = "tiles"
     op: str = "conv2d"
 
