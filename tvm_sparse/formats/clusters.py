@@ -64,15 +64,14 @@ def even(taps: Mask, size: int) -> list[Filters]:
     size : int
     """
     shared = _overlap(taps)
-    left = np.arange(len(taps))
-    found = []
+    left, total, found = np.arange(len(taps)), shared.sum(axis=1), []
     for number in range(max(len(taps) // size, 1), 0, -1):
-        among = shared[np.ix_(left, left)]
-        seed = among.sum(axis=1).argmax()
-        nearest = np.argsort(-among[seed], kind="stable")
-        nearest = np.append(seed, nearest[nearest != seed])[: len(left) // number]
-        found.append(np.sort(left[nearest]))
-        left = np.delete(left, nearest)
+        seed = left[total[left].argmax()]
+        near = shared[seed, left] + np.where(left == seed, np.inf, 0)
+        members = left[np.argsort(-near, kind="stable")[: len(left) // number]]
+        found.append(np.sort(members))
+        left = np.setdiff1d(left, members)
+        total -= shared[:, members].sum(axis=1)
     return found
 
 

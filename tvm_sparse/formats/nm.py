@@ -165,8 +165,8 @@ class NofM(SparseFormat):
         most = _largest_count(nonzero, block[1])
         if most > block[0]:
             raise FormatError(
-                f"a group of {block[1]} channels holds {most} non-zeros, nm-{block[0]}x{block[1]} "
-                f"stores {block[0]}: use nm-{most}x{block[1]}, or prune with this scheme"
+                f"nm-{block[0]}x{block[1]} stores {block[0]} of {block[1]} channels, "
+                f"one group holds {most} non-zeros: use nm-{most}x{block[1]} or prune with this"
             )
         return _slots(~nonzero, block)
 

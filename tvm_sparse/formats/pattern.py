@@ -79,7 +79,7 @@ class PatternSparse(SparseFormat):
 
     name: ClassVar[str] = "pattern"
     blocks: ClassVar[tuple[Block, ...]] = tuple(
-        (k, patterns) for k in (4, 5, 3, 6, 2, 1, 7, 8, 9) for patterns in (8, 1, 2, 4, 6, 12, 16)
+        (k, patterns) for k in (4, 5, 3, 6, 2, 1, 7, 8, 9) for patterns in (8, 4, 12)
     )
 
     def objection(self, shape: tuple[int, ...], block: Block) -> str | None:
@@ -166,10 +166,9 @@ class PatternSparse(SparseFormat):
         kernels = self._kernels(weight)
         library = libraries.find(kernels, block[0], block[1])
         if library is None:
-            name = f"pattern-{block[0]}x{block[1]}"
             raise FormatError(
-                f"the kernels need more than {block[1]} patterns of {block[0]} positions: "
-                f"prune with {name}, or take the block that detect finds"
+                f"pattern-{block[0]}x{block[1]} stores {block[1]} patterns of {block[0]} "
+                "positions, the kernels hold more: use the block that is found, or prune with this"
             )
         filters, patterns = len(weight), len(library)
         live = np.nonzero(kernels.any(axis=1))[0]

@@ -12,7 +12,8 @@ from tvm_sparse.formats.protocol import Block, SparseFormat, Weight
 
 _STRAYS = 0.05  # share of the non-zeros that may lie outside of the core
 _ALIKE = 1.02  # descriptions whose bytes differ by less than this are equally good
-_SAMPLE = 1 << 18  # weights on which blocks are compared
+_GAIN = 0.8  # share of the bytes of single weights that a description may take
+_SAMPLE = 1 << 16  # weights on which blocks are compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,8 @@ class Split:
     @property
     def strays(self) -> float:
         """The rest's share of all non-zeros."""
-        rest = np.count_nonzero(self.rest)
-        return float(rest / max(np.count_nonzero(self.core) + rest, 1))
+        core, rest = (int(np.count_nonzero(part)) for part in (self.core, self.rest))
+        return rest / max(core + rest, 1)
 
 
 def split(weight: Weight, name: str, block: Block = ()) -> Split:
@@ -75,36 +76,38 @@ def nearest(
 
     Returns
     -------
-    (str, block), or None if single weights take no more bytes than any of them.
+    (str, block), or None if none saves a fifth of the bytes of single weights.
     """
     found: dict[tuple[str, Block], float] = {}
     for name in names:
         form = formats.get(name)
-        costs = {block: _bytes(weight, form, block, strays) for block in _blocks(weight, form)}
+        tried = _blocks(weight, form, strays)
+        costs = {block: _bytes(weight, form, block, strays) for block in tried}
         block = min(costs, key=lambda b: costs[b], default=None)
         if block is not None:
             found[name, block] = costs[block]
     fewest = min(found.values(), default=np.inf)
-    if fewest >= 8 * np.count_nonzero(weight):
+    if fewest > _GAIN * 8 * np.count_nonzero(weight):
         return None
     return next(which for which, nbytes in found.items() if nbytes <= _ALIKE * fewest)
 
 
-def _blocks(weight: Weight, form: SparseFormat) -> Iterator[Block]:
-    """Yield the best two blocks on a part of the filters, or all where there is no choice."""
+def _blocks(weight: Weight, form: SparseFormat, strays: float) -> Iterator[Block]:
+    """Yield the blocks to try: of several the two that are best on a part of the filters."""
     suited = [block for block in form.blocks if form.suits(weight.shape, block)]
     taps = weight.size // len(weight)
     few = weight[: max(_SAMPLE // taps // 32, 1) * 32]
     if len(suited) < 2 or len(few) == len(weight):
         yield from suited
         return
-    costs = {block: _bytes(few, form, block, 1.0) for block in suited}
-    yield from sorted(suited, key=lambda b: costs[b])[:2]
+    costs = {block: _bytes(few, form, block, 2 * strays) for block in suited}
+    likely = [block for block in suited if np.isfinite(costs[block])]
+    yield from sorted(likely, key=lambda block: costs[block])[:2]
 
 
 def _bytes(weight: Weight, form: SparseFormat, block: Block, strays: float) -> float:
     """Return the bytes of core and rest; infinite if too much is left over."""
     core = form.core(weight, block)
-    number = np.count_nonzero(weight)
-    rest = number - np.count_nonzero(core)
+    number = int(np.count_nonzero(weight))
+    rest = number - int(np.count_nonzero(core))
     return form.nbytes(core, block) + 8 * rest if rest <= strays * number else np.inf
