@@ -28,7 +28,7 @@ _MARGIN = 0.9  # a sparse kernel must be predicted to take at most this share of
 _ALIKE = 1.02  # formats whose bytes differ by less than this describe a pattern equally well
 _SHARED = (16, 8, 4, 2)  # filters that may share their taps, whatever the pattern
 # Where several formats describe a pattern equally well, the first of these names it.
-_NAMED = (
+NAMED = (
     *("filter", "channel", "block", "one_by_n", "block_punched"),
     *("periodic", "pattern", "nm", "regrouped", "unstructured"),
 )
@@ -107,10 +107,10 @@ def stay_dense(layer: Layer, weight: Weight, target: Target) -> Choice:
 def find(weight: Weight) -> Scheme:
     """Return the scheme that stores the weight in the fewest bytes.
 
-    Of formats that differ by less than 2 % the first in `_NAMED` is taken.
+    Of formats that differ by less than 2 % the first in `NAMED` is taken.
     """
     nonzero = weight != 0
-    blocks = {name: formats.get(name).detect(nonzero) for name in _NAMED}
+    blocks = {name: formats.get(name).detect(nonzero) for name in NAMED}
     fitting = {name: block for name, block in blocks.items() if block is not None}
     nbytes = {n: formats.get(n).nbytes(nonzero, block) for n, block in fitting.items()}
     fewest = min(nbytes.values())  # any weight fits the unstructured format

@@ -55,7 +55,7 @@ def sparse(choice: Choice, weight: Weight) -> Implementation:
     plane, tile = _placed(kernel)
     name = f"sparse_{layer.op}"
     offsets = plane.offsets()[rows.taps]
-    if rows.in_order(layer.filters, layer.groups):
+    if rows.in_order(layer.filters):
         func = positions.sparse(layer, plane, tile, rows)
         return _bound(func, name, rows.values, offsets, rows.ptr)
     rows, row = _with_zero_row(rows, layer)

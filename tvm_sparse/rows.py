@@ -50,12 +50,15 @@ class RowBlocks:
         The weights; zeros where a block stores a tap that not all of its filters keep.
     order : int32 array of shape (B * P,)
         Which filter each row computes; -1 for rows that only fill up a block.
+    groups : int
+        Convolution groups; each has equally many blocks.
     """
 
     ptr: npt.NDArray[np.int64]
     taps: npt.NDArray[np.int32]
     values: npt.NDArray[np.floating]
     order: npt.NDArray[np.int32]
+    groups: int = 1
 
     @property
     def filters(self) -> int:
@@ -91,15 +94,16 @@ class RowBlocks:
             reordered=not self.in_order(filters),
         )
 
-    def in_order(self, filters: int, groups: int = 1) -> bool:
+    def in_order(self, filters: int) -> bool:
         """Whether row i of each convolution group computes filter i of the group.
 
         Rows that only fill up may then stand at the end of a group alone.
         """
-        each, fill = filters // groups, len(self.order) // groups - filters // groups
+        each = filters // self.groups
+        fill = len(self.order) // self.groups - each
         if fill < 0:
             return False
-        expected = np.arange(filters).reshape(groups, each)
+        expected = np.arange(filters).reshape(self.groups, each)
         filled = np.pad(expected, ((0, 0), (0, fill)), constant_values=-1)
         return bool(np.array_equal(self.order, filled.reshape(-1)))
 
@@ -168,4 +172,5 @@ def join(groups: Sequence[RowBlocks], filters: int) -> RowBlocks:
         taps=np.concatenate([g.taps for g in groups]),
         values=np.concatenate([g.values for g in groups]),
         order=np.concatenate(order).astype(np.int32),
+        groups=len(groups),
     )

@@ -38,6 +38,7 @@ def fitting(draw: st.DrawFn, name: str) -> tuple[Block, Weight]:
     if not takes_any_weight(name) or draw(st.booleans()):
         density = draw(st.floats(0.01, form.limit(shape, block)))
         weight = weight * form.mask(abs(weight), density, block)
+    assume(takes_any_weight(name) or form.fits(weight, block))
     return block, weight
 
 

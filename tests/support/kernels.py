@@ -51,7 +51,7 @@ def stored_as(layer: Layer, weight: Weight, name: str, block: Block, target: Tar
         blocks=max(rows.blocks, 1),
         taps=len(rows.taps),
         filters=rows.filters,
-        reordered=not rows.in_order(layer.filters, layer.groups),
+        reordered=not rows.in_order(layer.filters),
     )
     dense = kernel.dense(layer, target)
     best = kernel.sparse(layer, work, target)

@@ -47,8 +47,8 @@ def derive(scores: Weight, block: Block, middle: int | None = None) -> Mask:
 def find(kernels: Mask, k: int, most: int) -> Mask | None:
     """Return at most `most` patterns of `k` positions that cover every kernel's, or None.
 
-    Kernels with k positions give the patterns; those with fewer take one that holds theirs, and
-    where none does, a new one.
+    Kernels with k positions give the patterns. Those with fewer, largest and commonest first, join
+    the first pattern that has room for them, and where none has, begin a new one.
 
     Parameters
     ----------
@@ -65,14 +65,18 @@ def find(kernels: Mask, k: int, most: int) -> Mask | None:
     size = found.sum(axis=1)
     if size.max(initial=0) > k or (size == k).sum() > most:
         return None
-    library = np.zeros((0, kernels.shape[1]), bool)
+    library: list[Mask] = []
     for positions in found[np.lexsort((-number, -size))]:
-        if not positions.any() or (library >= positions).all(axis=1).any():
-            continue
-        if len(library) == most:
+        unions = [pattern | positions for pattern in library]
+        room = next((i for i, union in enumerate(unions) if union.sum() <= k), None)
+        if room is not None:
+            library[room] = unions[room]
+        elif positions.any():
+            library.append(positions)
+        if len(library) > most:
             return None
-        library = np.concatenate([library, _filled(positions, k)[None]])
-    return library if len(library) else _filled(np.zeros(kernels.shape[1], bool), k)[None]
+    nothing = np.zeros(kernels.shape[1], bool)
+    return np.stack([_filled(pattern, k) for pattern in library or [nothing]])
 
 
 def assign(kernels: Mask, library: Mask) -> npt.NDArray[np.int64]:

@@ -73,9 +73,11 @@ class SparseFormat(ABC):
     """One way to describe and store the zeros of a weight.
 
     Laws, checked for every format by the conformance suite:
-    ``unpack(pack(w, b)) == w``, bit for bit on the non-zeros (negative zeros become zeros), for
-    every weight that `pack` takes, and it takes every weight that `mask` made; and a kernel that
-    reads ``rows(w, b)`` computes what the dense operator computes on ``w``.
+    ``unpack(pack(w, b)) == w``, bit for bit on the non-zeros (negative zeros become zeros), and a
+    kernel that reads ``rows(w, b)`` computes what the dense operator computes on ``w``. Both hold
+    for any weight in the formats that store explicit zeros, and for the weights that fit in those
+    whose `limit` is less than 1; there, `pack` and `rows` refuse other weights. What `mask` leaves
+    of a weight without zeros fits.
     """
 
     name: ClassVar[str]

@@ -12,7 +12,7 @@ from tvm_sparse.formats.protocol import Block, SparseFormat, Weight
 
 _STRAYS = 0.05  # share of the non-zeros that may lie outside of the core
 _ALIKE = 1.02  # descriptions whose bytes differ by less than this are equally good
-_GAIN = 0.8  # share of the bytes of single weights that a description may take
+_GAIN = 0.8  # share that a description may take of the bytes of single weights, or of all weights
 _SAMPLE = 1 << 16  # weights on which blocks are compared
 
 
@@ -76,7 +76,7 @@ def nearest(
 
     Returns
     -------
-    (str, block), or None if none saves a fifth of the bytes of single weights.
+    (str, block), or None if none saves a fifth of the bytes of single weights and of the dense weight.
     """
     found: dict[tuple[str, Block], float] = {}
     for name in names:
@@ -87,7 +87,7 @@ def nearest(
         if block is not None:
             found[name, block] = costs[block]
     fewest = min(found.values(), default=np.inf)
-    if fewest > _GAIN * 8 * np.count_nonzero(weight):
+    if fewest > _GAIN * min(8 * int(np.count_nonzero(weight)), 4 * weight.size):
         return None
     return next(which for which, nbytes in found.items() if nbytes <= _ALIKE * fewest)
 
