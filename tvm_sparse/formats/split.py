@@ -76,7 +76,7 @@ def nearest(
 
     Returns
     -------
-    (str, block), or None if none saves a fifth of the bytes of single weights and of the dense weight.
+    (str, block), or None if none takes a fifth less than single weights and than all weights.
     """
     found: dict[tuple[str, Block], float] = {}
     for name in names:
