@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,10 @@ def chosen(layer: Layer, name: str, block: Block, density: float, x86: Target) -
         ("block", (16, 4)),
         ("filter", ()),
         ("channel", ()),
+        ("periodic", (4, 4)),
+        ("pattern", (4, 8)),
+        ("nm", (1, 4)),
+        ("regrouped", ()),
         ("unstructured", ()),
     ],
 )
@@ -70,3 +76,37 @@ def test_scattered_zeros_may_be_stored_to_share_loads(x86: Target) -> None:
 def test_an_all_zero_layer_is_sparse(x86: Target) -> None:
     choice = choose.choose(CONV, np.zeros(CONV.weight, np.float32), x86)
     assert choice.is_sparse
+
+
+@pytest.mark.parametrize("name", formats.names())
+def test_every_format_is_looked_for(name: str) -> None:
+    assert name in choose.NAMED or name == "dense"
+
+
+def test_of_equal_descriptions_the_plainer_one_names_the_pattern() -> None:
+    """Every second channel is gone: also a period of two, one of two, and one set of filters."""
+    weight = kernels.weights(CONV)
+    weight[:, ::2] = 0
+    for name, block in (("periodic", (1, 2)), ("nm", (1, 2)), ("regrouped", ())):
+        assert formats.get(name).fits(weight, block)
+    assert choose.find(weight).format == "channel"
+
+
+@pytest.mark.parametrize(("name", "block"), [("periodic", (4, 4)), ("regrouped", ())])
+def test_filters_that_share_taps_run_together_wherever_they_stand(
+    name: str, block: Block, x86: Target
+) -> None:
+    choice = chosen(CONV, name, block, 0.2, x86)
+    assert choice.used.format == name
+    scattered = chosen(CONV, "unstructured", (), 0.2, x86)
+    assert choice.kernel.seconds < 0.7 * scattered.kernel.seconds
+
+
+def test_searching_a_large_layer_takes_less_than_a_second() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((2048, 512, 1, 1), (512, 512, 3, 3)):
+        weight = rng.random(shape, dtype=np.float32)
+        weight[weight > 0.2] = 0
+        start = time.process_time()
+        assert choose.find(weight).format == "unstructured"
+        assert time.process_time() - start < 1

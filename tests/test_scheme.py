@@ -9,7 +9,7 @@ from tvm_sparse.scheme import Scheme
 
 schemes = st.builds(
     Scheme,
-    format=st.sampled_from(["block", "one_by_n", "unstructured"]),
+    format=st.sampled_from(["block", "one_by_n", "unstructured", "nm", "regrouped"]),
     block=st.lists(st.integers(1, 64), max_size=3).map(tuple),
     density=st.floats(1e-9, 1.0, exclude_min=True),
     bits=st.sampled_from([4, 8, 16, 32]),

@@ -10,6 +10,28 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowCount:
+    """The sizes of row blocks.
+
+    Parameters
+    ----------
+    blocks : int
+        B, the number of blocks.
+    taps : int
+        Taps over all blocks.
+    filters : int
+        P, the filters of a block.
+    reordered : bool
+        Whether rows stand in another order than the filters they compute.
+    """
+
+    blocks: int
+    taps: int
+    filters: int
+    reordered: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowBlocks:
     """B blocks of P filters; the filters of a block share their taps.
 
@@ -22,17 +44,21 @@ class RowBlocks:
     ptr : int64 array of shape (B + 1,)
         Where each block's taps begin.
     taps : int32 array of shape (n,)
-        Tap numbers, ascending within a block.
+        Tap numbers, each at most once in a block. They ascend within a block, but for formats that
+        put the taps of one kernel pattern together.
     values : array of shape (n, P)
         The weights; zeros where a block stores a tap that not all of its filters keep.
     order : int32 array of shape (B * P,)
         Which filter each row computes; -1 for rows that only fill up a block.
+    groups : int
+        Convolution groups; each has equally many blocks.
     """
 
     ptr: npt.NDArray[np.int64]
     taps: npt.NDArray[np.int32]
     values: npt.NDArray[np.floating]
     order: npt.NDArray[np.int32]
+    groups: int = 1
 
     @property
     def filters(self) -> int:
@@ -59,9 +85,27 @@ class RowBlocks:
         """Bytes of values and indices."""
         return self.values.nbytes + self.taps.nbytes + self.ptr.nbytes
 
+    def count(self, filters: int) -> RowCount:
+        """Return the sizes, for the rows of a weight (or one convolution group) with `filters`."""
+        return RowCount(
+            blocks=self.blocks,
+            taps=len(self.taps),
+            filters=self.filters,
+            reordered=not self.in_order(filters),
+        )
+
     def in_order(self, filters: int) -> bool:
-        """Whether the rows compute filters 0, 1, …, `filters` - 1 in this order."""
-        return bool(np.array_equal(self.order[self.order >= 0], np.arange(filters)))
+        """Whether row i of each convolution group computes filter i of the group.
+
+        Rows that only fill up may then stand at the end of a group alone.
+        """
+        each = filters // self.groups
+        fill = len(self.order) // self.groups - each
+        if fill < 0:
+            return False
+        expected = np.arange(filters).reshape(self.groups, each)
+        filled = np.pad(expected, ((0, 0), (0, fill)), constant_values=-1)
+        return bool(np.array_equal(self.order, filled.reshape(-1)))
 
     def dense(self, filters: int, taps: int) -> npt.NDArray[np.floating]:
         """Return the weights as a (filters, taps) matrix."""
@@ -90,16 +134,17 @@ def from_matrix(
     filters : int
         P, the filters of a block; the last block is filled up.
     order : int32 array, optional
-        The filters to store, in this order; all of them by default.
+        The filters to store, in this order, -1 for rows that only fill up; all filters by default.
     """
     chosen = np.arange(len(weight), dtype=np.int32) if order is None else order
     fill = -len(chosen) % filters
     rows = np.concatenate([chosen, np.full(fill, -1, np.int32)]).astype(np.int32)
+    real = rows >= 0
     shape = (len(rows) // filters, filters, weight.shape[1])
     padded = np.zeros((len(rows), weight.shape[1]), weight.dtype)
-    padded[: len(chosen)] = np.where(keep[chosen], weight[chosen], 0)
+    padded[real] = np.where(keep[rows[real]], weight[rows[real]], 0)
     used = np.zeros(padded.shape, bool)
-    used[: len(chosen)] = keep[chosen]
+    used[real] = keep[rows[real]]
     block, taps = np.nonzero(used.reshape(shape).any(axis=1))
     ptr = np.searchsorted(block, np.arange(shape[0] + 1)).astype(np.int64)
     values = np.ascontiguousarray(padded.reshape(shape)[block, :, taps])
@@ -127,4 +172,5 @@ def join(groups: Sequence[RowBlocks], filters: int) -> RowBlocks:
         taps=np.concatenate([g.taps for g in groups]),
         values=np.concatenate([g.values for g in groups]),
         order=np.concatenate(order).astype(np.int32),
+        groups=len(groups),
     )

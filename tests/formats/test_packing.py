@@ -2,78 +2,124 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from support.formats import blocks, takes_any_weight
 from tvm_sparse import formats
 from tvm_sparse.errors import FormatError
 from tvm_sparse.formats.protocol import Block, Weight
-
-
-def blocks_of(name: str) -> st.SearchStrategy[Block]:
-    sizes = len(formats.get(name).blocks[0])
-    return st.lists(st.integers(1, 9), min_size=sizes, max_size=sizes).map(tuple)
-
 
 values = st.floats(-8, 8, width=32).filter(lambda v: v != 0) | st.just(0.0)
 shapes = npst.array_shapes(min_dims=4, max_dims=4, min_side=1, max_side=7) | npst.array_shapes(
     min_dims=2, max_dims=2, min_side=1, max_side=17
 )
-weights = npst.arrays(np.float32, shapes, elements=values)
+
+
+@st.composite
+def blocks_and_shapes(draw: st.DrawFn, name: str) -> tuple[Block, tuple[int, ...]]:
+    """A block of any size, and a shape on which the format can use it."""
+    form, shape = formats.get(name), draw(shapes)
+    if name == "pattern" and len(shape) == 2:
+        shape = (*shape, 3)  # the kernels of a 1-D convolution
+    sizes = len(form.blocks[0])
+    block = tuple(draw(st.lists(st.integers(1, 9), min_size=sizes, max_size=sizes)))
+    block = tuple(sorted(block)) if name == "nm" else block
+    assume(form.objection(shape, block) is None)
+    return block, shape
+
+
+@st.composite
+def fitting(draw: st.DrawFn, name: str) -> tuple[Block, Weight]:
+    """A weight that the format can store, with some zeros and negative zeros of its own."""
+    form, (block, shape) = formats.get(name), draw(blocks_and_shapes(name))
+    weight = draw(npst.arrays(np.float32, shape, elements=values))
+    if not takes_any_weight(name) or draw(st.booleans()):
+        density = draw(st.floats(0.01, form.limit(shape, block)))
+        weight = weight * form.mask(abs(weight), density, block)
+    assume(takes_any_weight(name) or form.fits(weight, block))
+    return block, weight
 
 
 @pytest.mark.parametrize("name", formats.names())
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_unpacking_gives_back_every_bit(name: str, data: st.DataObject) -> None:
-    weight = data.draw(weights)
-    form, block = formats.get(name), data.draw(blocks_of(name))
-    back = form.unpack(form.pack(weight, block))
+    block, weight = data.draw(fitting(name))
+    form = formats.get(name)
+    packed = form.pack(weight, block)
+    back = form.unpack(packed)
     assert back.dtype == weight.dtype
     np.testing.assert_array_equal(back.view(np.uint32), (weight + 0.0).view(np.uint32))
+    assert packed.nbytes >= 4 * np.count_nonzero(weight) + packed.index_nbytes
 
 
 @pytest.mark.parametrize("name", formats.names())
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_row_blocks_hold_the_same_weights(name: str, data: st.DataObject) -> None:
-    weight = data.draw(weights)
-    form, block = formats.get(name), data.draw(blocks_of(name))
+    block, weight = data.draw(fitting(name))
+    form = formats.get(name)
     rows = form.rows(weight, block)
     dense = rows.dense(len(weight), weight[0].size)
     np.testing.assert_array_equal(dense, weight.reshape(dense.shape))
+    assert rows.filters == form.register_filters(weight.shape, block)
+    block_of = np.repeat(np.arange(rows.blocks), np.diff(rows.ptr))
+    assert len(set(zip(block_of, rows.taps, strict=True))) == len(rows.taps)
+
+
+@pytest.mark.parametrize("name", formats.names())
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_row_blocks_are_counted_without_making_them(name: str, data: st.DataObject) -> None:
+    block, weight = data.draw(fitting(name))
+    form = formats.get(name)
+    rows, count = form.rows(weight, block), form.count(weight, block)
+    assert (count.blocks, count.taps, count.filters) == (rows.blocks, len(rows.taps), rows.filters)
+    assert count.reordered or rows.in_order(len(weight))
 
 
 @pytest.mark.parametrize("name", formats.names())
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_masked_weights_are_detected_in_their_own_format(name: str, data: st.DataObject) -> None:
-    scores = data.draw(npst.arrays(np.float32, shapes, elements=st.floats(1, 2, width=32)))
     form = formats.get(name)
-    block = data.draw(st.sampled_from(form.blocks))
-    weight = scores * form.mask(scores, data.draw(st.floats(0.1, 1.0)), block)
+    shape = data.draw(st.sampled_from([(16, 16, 3, 3), (9, 17, 2, 3), (33, 19, 5)]))
+    block = data.draw(st.sampled_from([b for b in form.blocks if form.suits(shape, b)]))
+    density = data.draw(st.floats(0.05, form.limit(shape, block)))
+    scores = np.random.default_rng(data.draw(st.integers(0, 99))).uniform(1, 2, shape)
+    weight = scores * form.mask(scores, density, block)
     assert form.fits(weight, block)
     found = form.detect(weight)
     assert found is not None and form.fits(weight, found)
 
 
 @pytest.mark.parametrize("name", [n for n in formats.names() if n != "dense"])
-@pytest.mark.parametrize("density", [0.1, 0.5, 0.9])
-def test_masks_keep_the_share_of_boxes_that_was_asked_for(name: str, density: float) -> None:
-    form = formats.get(name)
-    block = {0: (), 1: (4,), 2: (4, 2)}[len(form.blocks[0])]
+@pytest.mark.parametrize("density", [0.1, 0.4, 0.9])
+def test_masks_keep_the_share_of_weights_that_was_asked_for(name: str, density: float) -> None:
+    form, block = formats.get(name), blocks(name)[0]
     scores = np.random.default_rng(0).random((64, 32, 3, 3)).astype(np.float32)
-    assert abs(form.mask(scores, density, block).mean() - density) < 0.02
+    if density <= form.limit(scores.shape, block):
+        assert abs(form.mask(scores, density, block).mean() - density) < 0.02
+    else:
+        with pytest.raises(FormatError, match=rf"use {name}-\d+x{block[1]}"):
+            form.mask(scores, density, block)
 
 
 @pytest.mark.parametrize("name", [n for n in formats.names() if n != "dense"])
-def test_masks_keep_the_boxes_with_the_highest_scores(name: str) -> None:
-    form = formats.get(name)
-    block = {0: (), 1: (2,), 2: (2, 2)}[len(form.blocks[0])]
-    scores = np.random.default_rng(0).random((8, 8, 3, 3)).astype(np.float32)
-    keep = form.mask(scores, 0.5, block)
+def test_masks_keep_the_weights_with_the_highest_scores(name: str) -> None:
+    form, block = formats.get(name), blocks(name)[0]
+    scores = np.random.default_rng(0).random((16, 8, 3, 3)).astype(np.float32)
+    keep = form.mask(scores, 0.4, block)
     assert scores[keep].mean() > scores[~keep].mean()
+
+
+@pytest.mark.parametrize("name", [n for n in formats.names() if n != "dense"])
+@pytest.mark.parametrize("density", [0.0, -0.5, 1.5, float("nan")])
+def test_densities_out_of_range_are_refused(name: str, density: float) -> None:
+    with pytest.raises(FormatError, match=r"density must lie in \(0, 1\]"):
+        formats.get(name).mask(np.ones((64, 64, 3, 3)), density, blocks(name)[0])
 
 
 def test_one_box_stays_however_low_the_density() -> None:

@@ -42,12 +42,19 @@ def test_a_plan_names_its_layers() -> None:
 @pytest.mark.parametrize("name", [n for n in formats.names() if n != "dense"])
 def test_every_format_leaves_zeros_that_it_detects(name: str) -> None:
     model = network()
-    block = {0: "", 1: "-4", 2: "-4x4"}[len(formats.get(name).blocks[0])]
+    block = {"nm": "-2x4", "pattern": "-5x8"}.get(name)
+    block = block or {0: "", 1: "-4", 2: "-4x4"}[len(formats.get(name).blocks[0])]
     ts.prune(model, {"1": f"{name}{block}@0.5"})
     weight = model[1].weight
     assert isinstance(weight, torch.Tensor)
     assert formats.get(name).detect(weight.detach().numpy()) is not None
     assert zeros(model, 1) == pytest.approx(0.5, abs=0.05)
+
+
+def test_layers_that_the_scheme_does_not_suit_are_left_as_they_are() -> None:
+    model = network()
+    ts.prune(model, "pattern-4x8@0.25")
+    assert [round(zeros(model, i), 2) for i in range(5)] == [0.0, 0.75, 0.0, 0.0, 0.0]
 
 
 def test_the_largest_weights_stay() -> None:
@@ -78,6 +85,10 @@ def test_masks_keep_zeros_through_training_with_momentum_and_decay() -> None:
     [
         ("no_format@0.5", "unknown format"),
         ("block@0.5", "takes 2 block sizes"),
+        ("nm-2x4@0.6", "use nm-3x4"),
+        ("nm-5x4@0.5", "N <= M <= 16"),
+        ("periodic-64x1@0.1", "suits no layer"),
+        ({"3": "pattern-4x8@0.2"}, "use nm or unstructured"),
         ({"9": "unstructured@0.5"}, "no prunable layer '9'"),
         ({"2": "unstructured@0.5"}, "no prunable layer '2'"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import tvm
 
-from tvm_sparse import choose, formats, implement, kernel, targets
+from tvm_sparse import choose, implement, kernel, targets
 from tvm_sparse.bench.layers import input_shape
 from tvm_sparse.choose import Choice
 from tvm_sparse.cost import Work
@@ -46,16 +46,14 @@ def reference(layer: Layer, x: Weight, weight: Weight) -> Weight:
 
 def stored_as(layer: Layer, weight: Weight, name: str, block: Block, target: Target) -> Choice:
     """The choice to store a weight in a format, whether it pays or not."""
-    form = formats.get(name)
-    box = form.box(form.view(weight.shape), block)
-    rows = choose.row_blocks(layer, weight, Scheme(format=name, block=block))
+    scheme = Scheme(format=name, block=block)
+    rows = choose.row_blocks(layer, weight, scheme)
     work = Work(
         blocks=max(rows.blocks, 1),
         taps=len(rows.taps),
-        filters=form.register_filters(box),
-        reordered=name == "filter",
+        filters=rows.filters,
+        reordered=not rows.in_order(layer.filters),
     )
-    scheme = Scheme(format=name, block=block)
     dense = kernel.dense(layer, target)
     best = kernel.sparse(layer, work, target)
     return Choice(layer=layer, found=scheme, used=scheme, kernel=best, dense=dense, reason="")

@@ -11,7 +11,7 @@ from tvm_sparse.formats.protocol import Packed, SparseFormat
 
 __all__ = ["Packed", "SparseFormat", "get", "names"]
 
-_NOT_FORMATS = {"protocol"}
+_NOT_FORMATS = {"boxes", "clusters", "libraries", "protocol", "split"}
 
 
 @cache

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from tvm_sparse.formats.protocol import Block, SparseFormat
+from tvm_sparse.formats.boxes import Box, BoxFormat
+from tvm_sparse.formats.protocol import Block
 
 
-class BlockSparse(SparseFormat):
+class BlockSparse(BoxFormat):
     """Boxes of the F × (C · Kh · Kw) matrix, as TVM's and torch's block-sparse rows store it."""
 
     name: ClassVar[str] = "block"
@@ -16,7 +17,7 @@ class BlockSparse(SparseFormat):
         (p, q) for p in (32, 16, 8, 4, 2, 1) for q in (32, 16, 8, 4, 2, 1) if p * q > 1
     )
 
-    def box(self, shape: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
+    def box(self, shape: tuple[int, int, int], block: Block) -> Box:
         """Return p × q × 1 on the flattened view."""
         return block[0], block[1], 1
 

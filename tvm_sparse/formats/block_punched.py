@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tvm_sparse.formats.protocol import Block, SparseFormat
+from tvm_sparse.formats.boxes import Box, BoxFormat
+from tvm_sparse.formats.protocol import Block
 
 
-class BlockPunched(SparseFormat):
+class BlockPunched(BoxFormat):
     """Boxes of p filters × q channels × 1 kernel position."""
 
     name: ClassVar[str] = "block_punched"
@@ -21,7 +22,7 @@ class BlockPunched(SparseFormat):
         (p, q) for p in (32, 16, 8, 4, 2, 1) for q in (32, 16, 8, 4, 2, 1) if p * q > 1
     )
 
-    def box(self, shape: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
+    def box(self, shape: tuple[int, int, int], block: Block) -> Box:
         """Return p × q × 1."""
         return block[0], block[1], 1
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tvm_sparse.formats.protocol import Block, Mask, SparseFormat, Weight
+from tvm_sparse.formats.boxes import Box, BoxFormat
+from tvm_sparse.formats.protocol import Block, Mask, Weight
 
 
-class Dense(SparseFormat):
+class Dense(BoxFormat):
     """One box that holds the whole weight."""
 
     name: ClassVar[str] = "dense"
 
-    def box(self, shape: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
+    def box(self, shape: tuple[int, int, int], block: Block) -> Box:
         """Return the whole weight."""
         return shape
 
-    def register_filters(self, box: tuple[int, int, int]) -> int:
+    def register_filters(self, shape: tuple[int, ...], block: Block = ()) -> int:
         """Return a register tile's filters."""
         return 8
 

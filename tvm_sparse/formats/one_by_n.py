@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tvm_sparse.formats.protocol import Block, SparseFormat
+from tvm_sparse.formats.boxes import Box, BoxFormat
+from tvm_sparse.formats.protocol import Block
 
 
-class OneByN(SparseFormat):
+class OneByN(BoxFormat):
     """Boxes of N filters × 1 channel × the whole kernel."""
 
     name: ClassVar[str] = "one_by_n"
     blocks: ClassVar[tuple[Block, ...]] = ((32,), (16,), (8,), (4,), (2,))
 
-    def box(self, shape: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
+    def box(self, shape: tuple[int, int, int], block: Block) -> Box:
         """Return N × 1 × K."""
         return block[0], 1, shape[2]
 

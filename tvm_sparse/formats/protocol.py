@@ -1,39 +1,35 @@
-"""What a sparse format is, and the one implementation that all box-shaped formats share.
-
-A format prunes and stores a weight in equal boxes: ``p`` filters × ``q`` channels × ``r`` kernel
-positions live or die together. The formats of the field differ only in the box they choose:
-
-==============  ==========================================================================
-dense           no box is ever removed
-unstructured    1 × 1 × 1
-block           p filters × q consecutive weights of the flattened (C · Kh · Kw) axis (BSR)
-one_by_n        N filters × 1 channel × the whole kernel
-block_punched   p filters × q channels × 1 kernel position
-filter          1 filter × everything
-channel         everything × 1 channel
-==============  ==========================================================================
-"""
+"""What a sparse format is: which zeros it can describe, how it stores a weight, how it is read."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tvm_sparse.errors import FormatError
-from tvm_sparse.rows import RowBlocks, from_matrix
+from tvm_sparse.rows import RowBlocks, RowCount
 
 Weight = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Block = tuple[int, ...]
+Integers = npt.NDArray[np.integer]
+
+WORTH = 0.4
+"""Share of non-zeros from which a box is stored whole: weights that are stored one by one, each
+with an index and a load of its own, cost about 2.5 times as much."""
+
+
+def _none() -> Integers:
+    return np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A weight as a format stores it.
+    """A weight as a format stores it. Formats leave the arrays that they do not need empty.
 
     Parameters
     ----------
@@ -41,58 +37,90 @@ class Packed:
         Which format, with which block.
     shape : tuple of int
         Shape of the dense weight.
-    ptr : int64 array of shape (rows of boxes + 1,)
-        Where each row of boxes begins (the CSR row pointer, over boxes).
-    index : unsigned array of shape (n,)
-        Which box of its row each stored box is.
-    values : array of shape (n, p, q, r)
-        The stored boxes; boxes that reach over the weight's edge are filled with zeros.
+    values : array
+        The stored weights, explicit zeros included.
+    index : unsigned array
+        Where the values stand; each format says in which unit.
+    ptr : unsigned array
+        Where each row's part of `index` begins.
+    order : unsigned array
+        The filters in the order in which they are stored.
+    library : bool array
+        Patterns of kernel positions, stored once for the whole weight.
     """
 
     format: str
     block: Block
     shape: tuple[int, ...]
-    ptr: npt.NDArray[np.int64]
-    index: npt.NDArray[np.unsignedinteger]
     values: Weight
+    index: Integers = field(default_factory=_none)
+    ptr: Integers = field(default_factory=_none)
+    order: Integers = field(default_factory=_none)
+    library: Mask = field(default_factory=lambda: np.zeros(0, bool))
+
+    @property
+    def index_nbytes(self) -> int:
+        """Bytes that say where the values stand, without the library."""
+        return self.index.nbytes + self.ptr.nbytes + self.order.nbytes
 
     @property
     def nbytes(self) -> int:
-        """Bytes of values and indices."""
-        return self.values.nbytes + self.index.nbytes + self.ptr.nbytes
+        """Bytes of values, indices and library (one bit a position)."""
+        return self.values.nbytes + self.index_nbytes + -(-self.library.size // 8)
 
 
-class SparseFormat:
-    """A family of boxes. Subclasses say which; everything else is here.
+class SparseFormat(ABC):
+    """One way to describe and store the zeros of a weight.
 
     Laws, checked for every format by the conformance suite:
     ``unpack(pack(w, b)) == w``, bit for bit on the non-zeros (negative zeros become zeros), and a
-    kernel that reads ``rows(w, b)`` computes what the dense operator computes on ``w``.
+    kernel that reads ``rows(w, b)`` computes what the dense operator computes on ``w``. Both hold
+    for any weight in the formats that store explicit zeros, and for the weights that fit in those
+    whose `limit` is less than 1; there, `pack` and `rows` refuse other weights. What `mask` leaves
+    of a weight without zeros fits.
     """
 
     name: ClassVar[str]
     blocks: ClassVar[tuple[Block, ...]] = ((),)
-    """The blocks that detection tries."""
-
-    def box(self, shape: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
-        """Return (p, q, r) for a weight viewed as `shape`."""
-        raise NotImplementedError
+    """The blocks that detection tries; the first one is the example in errors."""
 
     def view(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Return the (F, C, K) shape in which boxes are cut, K = Kh · Kw."""
+        """Return the (F, C, K) shape in which zeros are described, K = Kh · Kw."""
         return shape[0], shape[1], math.prod(shape[2:])
 
-    def mask(self, scores: Weight, density: float, block: Block = ()) -> Mask:
-        """Return which weights to keep so that about `density` of the boxes stay.
+    def suits(self, shape: tuple[int, ...], block: Block = ()) -> bool:
+        """Whether the format with this block describes something on a weight of this shape."""
+        return self.objection(shape, block) is None
 
-        Boxes are ranked by their mean score over the whole layer.
+    def objection(self, shape: tuple[int, ...], block: Block) -> str | None:
+        """Return why the block cannot be used on a weight of this shape, or None."""
+        expected = len(self.blocks[0])
+        if len(block) == expected and all(size >= 1 for size in block):
+            return None
+        example = "x".join(map(str, self.blocks[0])) or "no block"
+        sizes = f"takes {expected} block sizes of at least 1 (e.g. {example})"
+        return f"format {self.name} {sizes}, got {block}"
+
+    def check(self, shape: tuple[int, ...], block: Block) -> None:
+        """Raise FormatError if the block cannot be used on a weight of this shape."""
+        objection = self.objection(shape, block)
+        if objection:
+            raise FormatError(objection)
+
+    def limit(self, shape: tuple[int, ...], block: Block = ()) -> float:
+        """Return the largest density that `mask` can leave."""
+        return 1.0
+
+    @abstractmethod
+    def mask(self, scores: Weight, density: float, block: Block = ()) -> Mask:
+        """Return which weights to keep so that about `density` of them stay.
 
         Parameters
         ----------
         scores : array of the weight's shape
             Importance of each weight, e.g. its magnitude.
         density : float
-            Share of boxes to keep, in (0, 1]; at least one box stays.
+            Share of weights to keep, in (0, 1]; something always stays.
         block : tuple of int
             The format's block.
 
@@ -101,132 +129,80 @@ class SparseFormat:
         FormatError
             If the block does not suit the format, or the density is out of range.
         """
-        if not 0.0 < density <= 1.0:
-            raise FormatError(f"density must lie in (0, 1], got {density}")
-        box = self._box(scores.shape, block)
-        view = self.view(scores.shape)
-        sums = _split(scores.reshape(view).astype(np.float64), box).sum(axis=(1, 3, 5))
-        sizes = _split(np.ones(view), box).sum(axis=(1, 3, 5))
-        ranked = np.argsort(-(sums / sizes), axis=None, kind="stable")
-        kept = np.zeros(sums.size, bool)
-        kept[ranked[: max(1, round(density * sums.size))]] = True
-        return _spread(kept.reshape(sums.shape), box, view).reshape(scores.shape)
 
+    @abstractmethod
     def fits(self, weight: Weight, block: Block = ()) -> bool:
-        """Whether every box of the weight is all zero or free of zeros."""
-        box = self._box(weight.shape, block)
-        nonzero = (weight != 0).reshape(self.view(weight.shape))
-        some = _touched(nonzero, box)
-        return bool(_spread(some, box, nonzero.shape).sum() == nonzero.sum())
+        """Whether the format describes the weight's zeros."""
 
     def detect(self, weight: Weight) -> Block | None:
-        """Return the largest block into which the weight's zeros fit exactly, or None."""
-        view = self.view(weight.shape)
-        fitting: list[Block] = []
-        failed: list[Block] = []
-        for block in sorted(self.blocks, key=math.prod):
-            if any(_divides(smaller, block) for smaller in failed):
-                continue
-            (fitting if self.fits(weight, block) else failed).append(block)
-        return max(fitting, key=lambda block: _volume(self.box(view, block), view), default=None)
+        """Return the block that describes the weight's zeros most tightly, or None."""
+        return next(
+            (b for b in self.blocks if self.suits(weight.shape, b) and self.fits(weight, b)), None
+        )
 
+    @abstractmethod
+    def core(self, weight: Weight, block: Block = ()) -> Mask:
+        """Return which non-zeros the format stores well; the others are better stored one by one.
+
+        ``weight * core(weight, block)`` can be packed.
+        """
+
+    @abstractmethod
+    def nbytes(self, weight: Weight, block: Block = ()) -> int:
+        """Return about how many bytes the stored weights and their indices take.
+
+        Counted alike in all formats, so that they can be compared: 4 bytes a value and an index,
+        no row pointers, nothing for what only fills up an edge.
+        """
+
+    @abstractmethod
     def pack(self, weight: Weight, block: Block = ()) -> Packed:
-        """Store the boxes that hold a non-zero.
-
-        Any weight can be packed in any format: zeros inside a stored box are stored.
+        """Store a weight.
 
         Raises
         ------
         FormatError
-            If the block does not suit the format.
+            If the block does not suit the format, or the format cannot store the weight.
         """
-        box = self._box(weight.shape, block)
-        boxes = _split(weight.reshape(self.view(weight.shape)), box)
-        some = (boxes != 0).any(axis=(1, 3, 5))
-        row, channel, position = np.nonzero(some)
-        index = channel * some.shape[2] + position
-        return Packed(
-            format=self.name,
-            block=block,
-            shape=weight.shape,
-            ptr=np.searchsorted(row, np.arange(len(some) + 1)).astype(np.int64),
-            index=index.astype(np.min_scalar_type(max(some[0].size - 1, 0))),
-            values=boxes[row, :, channel, :, position, :] + np.zeros((), weight.dtype),
-        )
 
+    @abstractmethod
     def unpack(self, packed: Packed) -> Weight:
         """Return the dense weight that was packed."""
-        box = self._box(packed.shape, packed.block)
-        view = self.view(packed.shape)
-        grid = [-(-size // b) for size, b in zip(view, box, strict=True)]
-        boxes = np.zeros(
-            [n for pair in zip(grid, box, strict=True) for n in pair], packed.values.dtype
-        )
-        row = np.repeat(np.arange(grid[0]), np.diff(packed.ptr))
-        channel, position = np.divmod(packed.index.astype(np.int64), grid[2])
-        boxes[row, :, channel, :, position, :] = packed.values
-        return _crop(boxes, view).reshape(packed.shape)
 
+    @abstractmethod
     def rows(self, weight: Weight, block: Block = ()) -> RowBlocks:
-        """Return the row blocks that a kernel computes: p filters share the taps of their boxes.
+        """Return the row blocks that a kernel computes, of `register_filters` filters each.
 
         Raises
         ------
         FormatError
-            If the block does not suit the format.
+            If the block does not suit the format, or the format cannot store the weight.
         """
-        box = self._box(weight.shape, block)
-        view = self.view(weight.shape)
-        some = _touched((weight != 0).reshape(view), box)
-        keep = _spread(some, box, view).reshape(len(weight), -1)
-        return from_matrix(weight.reshape(keep.shape), keep, self.register_filters(box))
 
-    def register_filters(self, box: tuple[int, int, int]) -> int:
-        """Return how many filters share their taps: those of a box, unless boxes are extreme."""
-        return box[0]
+    def count(self, weight: Weight, block: Block = ()) -> RowCount:
+        """Return the sizes of `rows`, without its values."""
+        return self.rows(weight, block).count(len(weight))
 
-    def _box(self, shape: tuple[int, ...], block: Block) -> tuple[int, int, int]:
-        expected = len(self.blocks[0])
-        if len(block) != expected or any(size < 1 for size in block):
-            example = "x".join(map(str, self.blocks[0])) or "no block"
-            raise FormatError(
-                f"format {self.name} takes {expected} block sizes of at least 1 (e.g. {example}), "
-                f"got {block}"
-            )
-        return self.box(self.view(shape), block)
+    @abstractmethod
+    def register_filters(self, shape: tuple[int, ...], block: Block = ()) -> int:
+        """Return how many filters of a weight of this shape share their taps in `rows`."""
 
 
-def _divides(smaller: Block, larger: Block) -> bool:
-    """Whether a weight that does not fit the smaller block cannot fit the larger one."""
-    return all(b % a == 0 for a, b in zip(smaller, larger, strict=True))
+def check_density(density: float) -> None:
+    """Raise FormatError if a density is not in (0, 1]."""
+    if not 0.0 < density <= 1.0:
+        raise FormatError(f"density must lie in (0, 1], got {density}")
 
 
-def _volume(box: tuple[int, int, int], view: tuple[int, int, int]) -> int:
-    return math.prod(min(size, b) for size, b in zip(view, box, strict=True))
+def best(scores: Weight, number: int) -> Mask:
+    """Return a mask of the `number` highest scores, at least one; the first of equals go first."""
+    kept = np.zeros(scores.size, bool)
+    ranked = np.argsort(-scores, axis=None, kind="stable")
+    kept[ranked[: max(1, number)]] = True
+    return kept.reshape(scores.shape)
 
 
-def _split(array: Weight, box: tuple[int, int, int]) -> Weight:
-    """View (F, C, K) as (F/p, p, C/q, q, K/r, r), filled up with zeros."""
-    fill = [(0, -size % b) for size, b in zip(array.shape, box, strict=True)]
-    padded = np.pad(array, fill) if any(end for _, end in fill) else array
-    shape = [n for size, b in zip(padded.shape, box, strict=True) for n in (size // b, b)]
-    return padded.reshape(shape)
-
-
-def _touched(nonzero: Mask, box: tuple[int, int, int]) -> Mask:
-    """Return which boxes hold a non-zero."""
-    return np.asarray(_split(nonzero, box).any(axis=(1, 3, 5)))
-
-
-def _crop(boxes: Weight, view: tuple[int, ...]) -> Weight:
-    f, p, c, q, k, r = boxes.shape
-    return boxes.reshape(f * p, c * q, k * r)[: view[0], : view[1], : view[2]]
-
-
-def _spread(kept: Mask, box: tuple[int, int, int], view: tuple[int, ...]) -> Mask:
-    """Repeat one flag a box to one flag a weight."""
-    p, q, r = box
-    wide = np.broadcast_to(
-        kept[:, None, :, None, :, None], (len(kept), p, kept.shape[1], q, kept.shape[2], r)
-    )
-    return _crop(wide, view)
+def smallest(array: Integers, largest: int | None = None) -> npt.NDArray[np.unsignedinteger]:
+    """Return the array in the smallest unsigned type that holds its values (or `largest`)."""
+    top = int(array.max(initial=0)) if largest is None else largest
+    return array.astype(np.min_scalar_type(max(top, 0)))

@@ -35,7 +35,7 @@ def prune(
     ----------
     model : torch.nn.Module
     plan : str, Scheme or mapping of str to either
-        One scheme for every convolution and linear layer that can take it (not for depthwise ones,
+        One scheme for every convolution and linear layer that it suits (not for depthwise ones,
         and not for the first and last layer), or a scheme for each named layer.
     method : str
         The algorithm; see `methods`.

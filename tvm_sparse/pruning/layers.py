@@ -29,20 +29,42 @@ def resolve(
     Raises
     ------
     FormatError
-        If a scheme cannot be read, or names an unknown format, or a layer does not exist.
+        If a scheme cannot be read, names an unknown format or suits no layer, or if a layer does
+        not exist.
     """
     layers = prunable(model)
     if isinstance(plan, Mapping):
         schemes = {name: _scheme(scheme) for name, scheme in plan.items()}
     else:
         inner = list(layers)[1:-1]  # the first layer reads pixels, the last one writes the answer
-        schemes = {name: _scheme(plan) for name in inner}
+        schemes = _suited(_scheme(plan), {name: layers[name] for name in inner})
     for name in schemes:
         if name not in layers:
             raise FormatError(
                 f"no prunable layer {name!r}; expected one of {', '.join(layers) or 'none'}"
             )
     return schemes
+
+
+def _suited(scheme: Scheme, layers: Mapping[str, torch.Tensor]) -> dict[str, Scheme]:
+    """Return the scheme for each layer that it suits.
+
+    Raises
+    ------
+    FormatError
+        If it suits none of them.
+    """
+    form = formats.get(scheme.format)
+    suited = {
+        name: scheme
+        for name, weight in layers.items()
+        if form.suits(tuple(weight.shape), scheme.block)
+    }
+    if layers and not suited:
+        name, weight = next(iter(layers.items()))
+        form.check(tuple(weight.shape), scheme.block)
+        raise FormatError(f"{scheme} suits no layer, e.g. not {name} of {tuple(weight.shape)}")
+    return suited
 
 
 def _scheme(scheme: str | Scheme) -> Scheme:
