@@ -16,13 +16,14 @@ from tvm_sparse.relay_passes.pack_sparse import PackSparse
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.relay_passes.sink_transposes import SinkTransposes
+from tvm_sparse.relay_passes.widen_signals import WidenSignals
 from tvm_sparse.targets import Target
 
 
 def simplify() -> list[tvm.transform.Pass]:
     """Leave nothing between layers and their weights but constants."""
     tidy = [relax.transform.CanonicalizeBindings(), relax.transform.DeadCodeElimination()]
-    return [*tidy, FoldConstants(), FoldBatchNorm(), *tidy]
+    return [*tidy, FoldConstants(), WidenSignals(), FoldBatchNorm(), *tidy]
 
 
 def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
@@ -42,11 +43,15 @@ def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
 
 
 def fuse() -> list[tvm.transform.Pass]:
-    """Fuse element-wise epilogues into the kernels before them."""
+    """Fuse element-wise epilogues into the kernels before them; reshapes that are left are views.
+
+    TVM would look for such reshapes at the end, but does not know them any more once scheduled.
+    """
     return [
         LimitFusion(),
         relax.transform.FuseOps(),
         relax.transform.FuseTIR(),
+        relax.transform.RewriteDataflowReshape(),
         relax.transform.DeadCodeElimination(),
     ]
 
