@@ -9,6 +9,7 @@ from tvm_sparse.relay_passes import scope
 from tvm_sparse.relay_passes.expand_activations import ExpandActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.fuse_attention import FuseAttention
 from tvm_sparse.relay_passes.limit_fusion import LimitFusion
 from tvm_sparse.relay_passes.lower_dense import LowerDense
 from tvm_sparse.relay_passes.lower_transposes import LowerTransposes
@@ -30,6 +31,7 @@ def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
         *([RemoveDeadChannels()] if sparse else []),
+        FuseAttention(target),
         PackSparse(target, sparse),
         LowerDense(target),
         SinkTransposes(),

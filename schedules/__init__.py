@@ -15,6 +15,7 @@ from tvm.s_tir.dlight import ScheduleRule
 from tvm.target import Target as TvmTarget
 
 from tvm_sparse.schedules import (
+    attention,
     channels,
     elementwise,
     fallback,
@@ -34,6 +35,7 @@ def rules(target: Target) -> list[ScheduleRule]:
     ordered: list[Callable[..., Any]] = [
         channels.rule,
         tiles.rule,
+        attention.rule,
         panels.rule,
         partial(elementwise.rule, lanes=lanes),
         partial(matmul.rule, lanes=lanes, registers=target.registers),
