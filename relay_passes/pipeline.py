@@ -12,11 +12,13 @@ from tvm_sparse.relay_passes.fold_constants import FoldConstants
 from tvm_sparse.relay_passes.fuse_attention import FuseAttention
 from tvm_sparse.relay_passes.limit_fusion import LimitFusion
 from tvm_sparse.relay_passes.lower_dense import LowerDense
+from tvm_sparse.relay_passes.lower_norms import LowerNorms
 from tvm_sparse.relay_passes.lower_transposes import LowerTransposes
 from tvm_sparse.relay_passes.pack_sparse import PackSparse
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.relay_passes.sink_transposes import SinkTransposes
+from tvm_sparse.relay_passes.tidy_views import TidyViews
 from tvm_sparse.relay_passes.widen_signals import WidenSignals
 from tvm_sparse.targets import Target
 
@@ -24,7 +26,7 @@ from tvm_sparse.targets import Target
 def simplify() -> list[tvm.transform.Pass]:
     """Leave nothing between layers and their weights but constants."""
     tidy = [relax.transform.CanonicalizeBindings(), relax.transform.DeadCodeElimination()]
-    return [*tidy, FoldConstants(), WidenSignals(), FoldBatchNorm(), *tidy]
+    return [*tidy, FoldConstants(), TidyViews(), WidenSignals(), FoldBatchNorm(), *tidy]
 
 
 def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
@@ -36,6 +38,7 @@ def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
         LowerDense(target),
         SinkTransposes(),
         LowerTransposes(target),
+        LowerNorms(target),
         ExpandActivations(),
         *relax.backend.cpu_generic.pipeline.library_dispatch_passes(None),
         relax.transform.LegalizeOps(),

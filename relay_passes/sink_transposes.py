@@ -80,6 +80,7 @@ class _Sinker(PyExprMutator):
             return above.args[0]
         if name == _RESHAPE and expr.op_name(above) == _RESHAPE:
             x = above.args[0]
+        x = self._root(x)
         if name == _RESHAPE and expr.shape(x) == shape:
             return x
         key = (x, name, shape)
@@ -87,6 +88,12 @@ class _Sinker(PyExprMutator):
             call = op.permute_dims(x) if name == _PERMUTE else op.reshape(x, shape)
             self.changed[key] = self.builder_.emit(call)
         return self.changed[key]
+
+    def _root(self, x: relax.Expr) -> relax.Expr:
+        """Return the variable that a variable is another name of."""
+        while isinstance(bound := self.builder_.lookup_binding(x), relax.Var):
+            x = bound
+        return x
 
     def _sink(self, call: relax.Call, names: tuple[str, ...]) -> relax.Expr:
         """Apply an operator before layout changes, one of each kind, instead of after them."""

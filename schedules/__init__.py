@@ -17,6 +17,7 @@ from tvm.target import Target as TvmTarget
 from tvm_sparse.schedules import (
     attention,
     channels,
+    columns,
     elementwise,
     fallback,
     matmul,
@@ -36,6 +37,7 @@ def rules(target: Target) -> list[ScheduleRule]:
         channels.rule,
         tiles.rule,
         attention.rule,
+        columns.rule,
         panels.rule,
         partial(elementwise.rule, lanes=lanes),
         partial(matmul.rule, lanes=lanes, registers=target.registers),
