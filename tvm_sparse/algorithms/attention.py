@@ -152,8 +152,7 @@ def attention(heads: Heads, tile: dict[str, int]):
                 with T.init():
                     S[vb, vh, vt, vj, vi] = T.float32(0)
                 S[vb, vh, vt, vj, vi] = (
-                    S[vb, vh, vt, vj, vi]
-                    + C[vb, vh, vt, vd, vj] * P[vb, vh, vt, vd, vi]
+                    S[vb, vh, vt, vj, vi] + C[vb, vh, vt, vd, vj] * P[vb, vh, vt, vd, vi]
                 )
         for b, h, t, i, j in T.grid(B, H, tiles, L, M):
             with T.sblock("most"):
