@@ -97,7 +97,7 @@ def _match(uses: expr.Uses, var: relax.Var) -> _Attention | None:
     if softmax is None or weights is None or weights.scale != 1.0:
         return None
     scores = _whole(uses, softmax.args[0])
-    inner = None if scores is None else uses.value(scores.source)
+    inner: Any = None if scores is None else uses.value(scores.source)
     if scores is None or expr.op_name(inner) != "relax.matmul":
         return None
     q, k, v = (_view(uses, x) for x in (*inner.args, product.args[1]))

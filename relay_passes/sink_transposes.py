@@ -112,6 +112,7 @@ class _Sinker(PyExprMutator):
                 args[i] = self._change(args[i], name, before)
             else:
                 value = expr.constant(self.builder_, args[i])
+                assert value is not None  # `_suits` looked
                 args[i] = expr.const(value.reshape((-1, 1) if name == _PERMUTE else -1))
         first = self.builder_.normalize(_applied(call, args, name == _PERMUTE))
         below = self.builder_.emit(self._sink(first, rest))

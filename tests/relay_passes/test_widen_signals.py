@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import io
-
 import onnx
 import pytest
 import torch
@@ -12,6 +10,7 @@ import tvm_sparse as ts
 from support import kernels, relax
 from support.models import settle
 from support.naive import naive_loops
+from tvm_sparse.bench import rivals
 from tvm_sparse.frontend import import_model
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
 from tvm_sparse.relay_passes.widen_signals import WidenSignals
@@ -33,7 +32,8 @@ class Signal(nn.Module):
         x = F.max_pool1d(F.relu(self.norm(self.first(x))), 3, 2, 1)
         x = F.gelu(self.grouped(F.silu(self.depthwise(x) + x)))
         x = F.avg_pool1d(self.same(x) * 2 + x, 2)
-        return self.last(torch.clamp(x, -1, 1))
+        y: Tensor = self.last(torch.clamp(x, -1, 1))
+        return y
 
 
 @pytest.fixture
@@ -70,9 +70,7 @@ def test_pruned_signals_equal_torch_and_reshapes_between_kernels_copy_nothing(
 
 def test_signals_of_onnx_files_pool_as_images_too(signal: tuple[nn.Module, Tensor]) -> None:
     model, x = signal
-    file = io.BytesIO()
-    torch.onnx.export(model, (x,), file, dynamo=False, opset_version=17)
-    proto = onnx.load_from_string(file.getvalue())
+    proto = onnx.load_from_string(rivals.onnx_bytes(model, x))
     mod = relax.apply(FoldConstants(), import_model(proto))
     ops = relax.ops(relax.apply(WidenSignals(), mod))
     assert {"nn.max_pool2d", "nn.avg_pool2d"} <= set(ops)
