@@ -9,30 +9,36 @@ from tvm_sparse.relay_passes import scope
 from tvm_sparse.relay_passes.expand_activations import ExpandActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.fuse_attention import FuseAttention
 from tvm_sparse.relay_passes.limit_fusion import LimitFusion
 from tvm_sparse.relay_passes.lower_dense import LowerDense
+from tvm_sparse.relay_passes.lower_norms import LowerNorms
 from tvm_sparse.relay_passes.lower_transposes import LowerTransposes
 from tvm_sparse.relay_passes.pack_sparse import PackSparse
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.relay_passes.sink_transposes import SinkTransposes
+from tvm_sparse.relay_passes.tidy_views import TidyViews
+from tvm_sparse.relay_passes.widen_signals import WidenSignals
 from tvm_sparse.targets import Target
 
 
 def simplify() -> list[tvm.transform.Pass]:
     """Leave nothing between layers and their weights but constants."""
     tidy = [relax.transform.CanonicalizeBindings(), relax.transform.DeadCodeElimination()]
-    return [*tidy, FoldConstants(), FoldBatchNorm(), *tidy]
+    return [*tidy, FoldConstants(), TidyViews(), WidenSignals(), FoldBatchNorm(), *tidy]
 
 
 def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
         *([RemoveDeadChannels()] if sparse else []),
+        FuseAttention(target),
         PackSparse(target, sparse),
         LowerDense(target),
         SinkTransposes(),
         LowerTransposes(target),
+        LowerNorms(target),
         ExpandActivations(),
         *relax.backend.cpu_generic.pipeline.library_dispatch_passes(None),
         relax.transform.LegalizeOps(),
@@ -42,11 +48,15 @@ def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
 
 
 def fuse() -> list[tvm.transform.Pass]:
-    """Fuse element-wise epilogues into the kernels before them."""
+    """Fuse element-wise epilogues into the kernels before them; reshapes that are left are views.
+
+    TVM would look for such reshapes at the end, but does not know them any more once scheduled.
+    """
     return [
         LimitFusion(),
         relax.transform.FuseOps(),
         relax.transform.FuseTIR(),
+        relax.transform.RewriteDataflowReshape(),
         relax.transform.DeadCodeElimination(),
     ]
 

@@ -6,106 +6,160 @@ layers, only the transposes at the two ends are needed.
 Before::
 
     t = R.permute_dims(y)                    # (features, rows) → (rows, features)
-    b = R.add(t, bias)
-    g = R.nn.gelu(b)
-    x = R.permute_dims(g)                    # what the next kernel reads
+    b = R.add(R.add(t, bias), x)             # x: (rows, features)
+    n = R.nn.layer_norm(b, gamma, beta, axes=[-1])
+    z = R.permute_dims(n)                    # what the next kernel reads
 
 After::
 
-    b = R.add(y, bias as a column)
-    g = R.nn.gelu(b)                         # read by the next kernel as it is
+    r = R.permute_dims(x)                    # cancels with another transpose above it, often
+    b = R.add(R.add(y, bias as a column), r)
+    n = R.nn.layer_norm(b, gamma, beta, axes=[0])   # read by the next kernel as it is
 
-Reshapes that only split or join the rows move and cancel in the same way.
+Reshapes that only split or join the rows move and cancel in the same way. A matrix is transposed,
+or reshaped, once for all its readers.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import tvm
 from tvm import relax
-from tvm.relax import PyExprMutator, expr_functor
+from tvm.relax import PyExprMutator, expr_functor, op
 
 from tvm_sparse.relay_passes import expr
 from tvm_sparse.relay_passes.elementwise import ELEMENTWISE, is_number
 
-_PERMUTE, _RESHAPE = "relax.permute_dims", "relax.reshape"
+_PERMUTE, _RESHAPE, _NORM = "relax.permute_dims", "relax.reshape", "relax.nn.layer_norm"
+_Shape = tuple[int, ...]
 
 
 @tvm.transform.module_pass(opt_level=0, name="SinkTransposes")
 class SinkTransposes:
-    """Move transposes of matrices, and reshapes of rows, below element-wise operators."""
+    """Move transposes of matrices, and reshapes of rows, below what treats all rows alike."""
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function, and drop what became dead."""
-        mod = expr.rewrite_functions(mod, lambda mod, func: _Sinker(mod, expr.Uses(func)))
+        mod = expr.rewrite_functions(mod, lambda mod, func: _Sinker(mod))
         return relax.transform.DeadCodeElimination()(mod)
 
 
 @expr_functor.mutator
 class _Sinker(PyExprMutator):
-    def __init__(self, mod: tvm.IRModule, uses: expr.Uses) -> None:
+    def __init__(self, mod: tvm.IRModule) -> None:
         super().__init__(mod)
-        self.uses = uses
-        self.moved: set[relax.Var] = set()
+        self.changed: dict[tuple[relax.Var, str, _Shape], relax.Var] = {}
+
+    def visit_binding_block_(self, block: relax.BindingBlock) -> relax.BindingBlock:
+        """Share no variables between blocks."""
+        self.changed = {}
+        return super().visit_binding_block_(block)
+
+    def visit_dataflow_block_(self, block: relax.DataflowBlock) -> relax.DataflowBlock:
+        """Share no variables between blocks."""
+        self.changed = {}
+        return super().visit_dataflow_block_(block)
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        once = [self.uses.read_once(arg) for arg in call.args]
         call = self.visit_expr_post_order(call)
         name = expr.op_name(call)
-        if name == _PERMUTE and _is_transpose(call):
-            return self._without_twin(call, _PERMUTE)
-        if name == _RESHAPE:
-            return self._without_twin(call, _RESHAPE)
-        if name in ELEMENTWISE:
-            return self._sink(call, once)
+        if _is_transpose(call) or name == _RESHAPE:
+            return self._change(call.args[0], name, expr.shape(call) or ())
+        if name in ELEMENTWISE or _norms_features(call):
+            return self._sink(call, (_RESHAPE, _PERMUTE))
         return call
 
-    def _without_twin(self, call: relax.Call, name: str) -> relax.Expr:
-        """Return what stands above two layout changes that undo each other."""
-        above = expr.definition(self.builder_, call.args[0])
-        if expr.op_name(above) != name:
-            return call
-        if name == _PERMUTE:
-            return above.args[0] if _is_transpose(above) else call
-        if expr.shape(above.args[0]) == expr.shape(call):
+    def _change(self, x: relax.Expr, name: str, shape: _Shape) -> relax.Expr:
+        """Return a tensor, or a constant, transposed or reshaped; twins cancel."""
+        value = expr.constant(self.builder_, x)
+        if value is not None:
+            return expr.const(value.T if name == _PERMUTE else value.reshape(shape))
+        above = expr.definition(self.builder_, x)
+        if name == _PERMUTE and _is_transpose(above):
             return above.args[0]
-        return relax.op.reshape(above.args[0], call.args[1])
+        if name == _RESHAPE and expr.op_name(above) == _RESHAPE:
+            x = above.args[0]
+        x = self._root(x)
+        if name == _RESHAPE and expr.shape(x) == shape:
+            return x
+        key = (x, name, shape)
+        if key not in self.changed:
+            call = op.permute_dims(x) if name == _PERMUTE else op.reshape(x, shape)
+            self.changed[key] = self.builder_.emit(call)
+        return self.changed[key]
 
-    def _sink(self, call: relax.Call, once: list[bool]) -> relax.Expr:
-        """Apply an element-wise operator before a layout change instead of after it."""
-        tensors = [i for i, arg in enumerate(call.args) if not is_number(self.builder_, arg)]
-        main = [i for i in tensors if expr.constant(self.builder_, call.args[i]) is None]
-        if len(main) != 1 or not once[main[0]]:
+    def _root(self, x: relax.Expr) -> relax.Expr:
+        """Return the variable that a variable is another name of."""
+        while isinstance(bound := self.builder_.lookup_binding(x), relax.Var):
+            x = bound
+        return x
+
+    def _sink(self, call: relax.Call, names: tuple[str, ...]) -> relax.Expr:
+        """Apply an operator before layout changes, one of each kind, instead of after them."""
+        if not names:
             return call
-        change = expr.definition(self.builder_, call.args[main[0]])
-        name = expr.op_name(change)
-        if name == _RESHAPE and not _keeps_features(change):
-            return call
-        if name not in (_PERMUTE, _RESHAPE) or (name == _PERMUTE and not _is_transpose(change)):
-            return call
-        args = list(call.args)
-        args[main[0]] = change.args[0]
+        name, rest = names[0], names[1:]
+        data = call.args[:1] if expr.op_name(call) == _NORM else call.args
+        tensors = [i for i, arg in enumerate(data) if not is_number(self.builder_, arg)]
+        above = [expr.definition(self.builder_, call.args[i]) for i in tensors]
+        found = [change for change in above if expr.op_name(change) == name and _moves(change)]
+        if not found or not all(self._suits(call, call.args[i]) for i in tensors):
+            return self._sink(call, rest)
+        before, args = expr.shape(found[0].args[0]) or (), list(call.args)
         for i in tensors:
-            if i != main[0]:
+            if expr.shape(args[i]) == expr.shape(call):
+                args[i] = self._change(args[i], name, before)
+            else:
                 value = expr.constant(self.builder_, args[i])
-                if value is None or value.size != value.shape[-1]:
-                    return call
-                args[i] = expr.const(
-                    value.reshape(-1, 1) if name == _PERMUTE else value.reshape(-1)
-                )
-        first = relax.Call(call.op, args, call.attrs, call.ty_args)
-        above = [self.uses.read_once(arg) or arg in self.moved for arg in args]
-        below = self.builder_.emit(self._sink(first, above))
-        self.moved.add(below)
-        return relax.Call(change.op, [below, *change.args[1:]], change.attrs, change.ty_args)
+                assert value is not None  # `_suits` looked
+                args[i] = expr.const(value.reshape((-1, 1) if name == _PERMUTE else -1))
+        first = self.builder_.normalize(_applied(call, args, name == _PERMUTE))
+        below = self.builder_.emit(self._sink(first, rest))
+        return self._change(below, name, expr.shape(call) or ())
+
+    def _suits(self, call: relax.Call, x: relax.Expr) -> bool:
+        """Whether an operand has the result's shape, or is a constant with a number a feature."""
+        if expr.shape(x) == expr.shape(call):
+            return True
+        value = expr.constant(self.builder_, x)
+        return value is not None and value.size == value.shape[-1]
 
 
-def _is_transpose(call: relax.Call) -> bool:
-    """Whether a permute_dims transposes a matrix."""
+def _applied(call: relax.Call, args: list[relax.Expr], transposed: bool) -> relax.Call:
+    """Return an operator on operands in another layout."""
+    if expr.op_name(call) == _NORM:
+        attrs = call.attrs
+        features = 0 if transposed else -1
+        return op.nn.layer_norm(
+            *args,
+            axes=[features],
+            epsilon=attrs.epsilon,
+            center=bool(attrs.center),
+            scale=bool(attrs.scale),
+        )
+    return relax.Call(call.op, args, call.attrs, call.ty_args)
+
+
+def _norms_features(call: relax.Call) -> bool:
+    """Whether a call is a layer norm over the last axis."""
+    if expr.op_name(call) != _NORM:
+        return False
+    rank = len(expr.shape(call) or ())
+    return [int(axis) % rank for axis in call.attrs.axes] == [rank - 1] if rank else False
+
+
+def _is_transpose(call: Any) -> bool:
+    """Whether an expression transposes a matrix."""
+    if expr.op_name(call) != _PERMUTE or len(expr.shape(call) or ()) != 2:
+        return False
     axes = call.attrs.axes
-    return len(expr.shape(call) or ()) == 2 and (axes is None or [int(a) for a in axes] == [1, 0])
+    return axes is None or [int(axis) for axis in axes] == [1, 0]
 
 
-def _keeps_features(call: relax.Call) -> bool:
-    """Whether a reshape leaves the last size as it is."""
-    before, after = expr.shape(call.args[0]), expr.shape(call)
-    return bool(before and after and before[-1] == after[-1])
+def _moves(change: relax.Call) -> bool:
+    """Whether a change of layout is the transpose of a matrix, or splits the rows of one."""
+    if expr.op_name(change) == _PERMUTE:
+        return _is_transpose(change)
+    before, after = expr.shape(change.args[0]), expr.shape(change)
+    return bool(before and after and len(before) == 2 and before[-1] == after[-1])

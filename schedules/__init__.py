@@ -15,7 +15,9 @@ from tvm.s_tir.dlight import ScheduleRule
 from tvm.target import Target as TvmTarget
 
 from tvm_sparse.schedules import (
+    attention,
     channels,
+    columns,
     elementwise,
     fallback,
     matmul,
@@ -34,6 +36,8 @@ def rules(target: Target) -> list[ScheduleRule]:
     ordered: list[Callable[..., Any]] = [
         channels.rule,
         tiles.rule,
+        attention.rule,
+        columns.rule,
         panels.rule,
         partial(elementwise.rule, lanes=lanes),
         partial(matmul.rule, lanes=lanes, registers=target.registers),

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 import tvm_sparse as ts
 from tvm_sparse.bench import rivals
-from tvm_sparse.bench.networks import BasicBlock, ResNet
+from tvm_sparse.bench.networks.resnet import BasicBlock, ResNet
 from tvm_sparse.bench.run import runner
 from tvm_sparse.bench.timing import Times, interleaved
 from tvm_sparse.pruning.masks import Masks

@@ -29,6 +29,46 @@ def test_pruned_networks_equal_torch_and_no_loop_is_left_naive(
     assert naive_loops(compiled.mod) == []
 
 
+KINDS = [
+    ("bert", 36, "one_by_n-4@0.2"),
+    ("vit", 48, "block_punched-8x4@0.25"),
+    ("conv1d", 32, "one_by_n-4@0.2"),
+    ("mobilenet_v3", 32, "one_by_n-4@0.2"),
+    ("efficientnet_b0", 32, "one_by_n-4@0.2"),
+    ("resnext50", 32, "block_punched-4x1@0.2"),
+    ("unet_sr", 20, "block_punched-8x4@0.2"),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "scheme"), KINDS)
+def test_networks_of_other_kinds_equal_torch_pruned(name: str, size: int, scheme: str) -> None:
+    model, x = networks.network(name, size, classes=10)
+    ts.prune(model, networks.plan(model, scheme))
+    compiled = ts.build(model, example_inputs=(x,))
+    with torch.inference_mode():
+        kernels.assert_close(compiled(x), model(x))
+    assert any(row.is_sparse for row in compiled.report)
+    assert compiled.mod is not None
+    assert naive_loops(compiled.mod) == []
+
+
+@pytest.mark.parametrize("name", ["bert", "conv1d", "unet_sr"])
+def test_networks_of_other_kinds_equal_torch_dense(name: str) -> None:
+    model, x = networks.network(name, 32, classes=10)
+    compiled = ts.build(model, example_inputs=(x,), sparse=False)
+    with torch.inference_mode():
+        kernels.assert_close(compiled(x), model(x))
+
+
+def test_an_encoder_is_transposed_at_its_two_ends_only() -> None:
+    model, x = networks.network("bert", 64)
+    ts.prune(model, networks.plan(model, "one_by_n-4@0.2"))
+    compiled = ts.build(model, example_inputs=(x,))
+    calls = [line.strip() for line in str(compiled.mod["main"]).splitlines()]  # type: ignore[index]
+    assert sum(line.startswith("transpose") for line in calls) == 2
+    assert sum(line.startswith("attention") for line in calls) == len(model)  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 def test_vgg_equals_torch() -> None:
     model, image = networks.network("vgg16", 64, classes=10)

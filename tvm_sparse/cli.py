@@ -30,6 +30,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 _Rounds = Annotated[int, typer.Option(help="Rounds in which every engine runs in turn.", min=1)]
 _Threads = Annotated[str, typer.Option(help="Numbers of threads, e.g. 1,all.")]
 _error = Console(stderr=True)
+# The bench would tell, but loads torch and TVM.
+_NETWORKS = "bert conv1d efficientnet_b0 mobilenet_v2 mobilenet_v3 resnet18 resnet50 resnext50"
+_NETWORKS += " unet_sr vgg16 vit"
+_LAYER_SETS = "resnet50 resnext50 mobilenet_v2 vgg16 bert vit"
 
 
 def main() -> None:
@@ -105,8 +109,8 @@ def list_(as_json: _Json = False) -> None:
         "formats": list(formats.names()),
         "targets": {name: targets.load(name).description for name in targets.names()},
         "pruning methods": list(pruning.methods()),
-        "networks": ["mobilenet_v2", "resnet18", "resnet50", "vgg16"],
-        "layer sets": ["resnet50", "mobilenet_v2", "vgg16", "bert"],
+        "networks": _NETWORKS.split(),
+        "layer sets": _LAYER_SETS.split(),
     }
     if as_json:
         _print_json(found)
@@ -170,7 +174,9 @@ def networks(
     ] = "block_punched-8x4@0.2,one_by_n-4@0.2",
     threads: _Threads = "1,all",
     rounds: _Rounds = 15,
-    size: Annotated[int, typer.Option(help="Height and width of the image.")] = 224,
+    size: Annotated[
+        int, typer.Option(help="Height and width of the image; 224 is full size.")
+    ] = 224,
     as_json: _Json = False,
 ) -> None:
     """Measure whole networks, pruned, against dense engines.

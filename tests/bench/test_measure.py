@@ -10,6 +10,7 @@ from tvm_sparse.bench.run import measure_layers, measure_network
 from tvm_sparse.bench.timing import Times, interleaved
 from tvm_sparse.errors import FormatError, TvmSparseError
 from tvm_sparse.layer import Layer
+from tvm_sparse.pruning.layers import resolve
 from tvm_sparse.targets import Target
 
 
@@ -32,6 +33,19 @@ def test_ratios_are_medians_over_paired_rounds() -> None:
     assert ours.spread == pytest.approx((3.0 - 1.5) / 2 / 2.0)
 
 
+def test_all_layers_of_an_encoder_are_pruned_but_the_ends_of_other_networks_stay_dense() -> None:
+    bert, _ = networks.network("bert", 32)
+    assert networks.plan(bert, "one_by_n-4@0.2") == {
+        f"{layer}.{name}": "one_by_n-4@0.2"
+        for layer in range(2)
+        for name in ("query", "key", "value", "out", "up", "down")
+    }
+    vit, _ = networks.network("vit", 32)
+    planned = resolve(vit, networks.plan(vit, "one_by_n-4@0.2"))
+    assert len(planned) == 12
+    assert not {"patches", "head"} & set(planned)
+
+
 def test_layer_sets_hold_each_layer_once() -> None:
     found = layers.layer_set("resnet50")
     assert len(found) == len(set(found)) == 23
@@ -45,6 +59,8 @@ def test_layer_sets_hold_each_layer_once() -> None:
         (3072, 768),
         (768, 3072),
     ]
+    assert {layer.input for layer in layers.layer_set("vit")} == {(197,)}
+    assert any(layer.groups == 32 for layer in layers.layer_set("resnext50"))
 
 
 @pytest.mark.parametrize("name", networks.names())

@@ -33,6 +33,17 @@ def test_one_scheme_prunes_all_but_the_first_last_and_depthwise_layers() -> None
     assert [zeros(model, i) for i in range(5)] == [0.0, 0.75, 0.0, 0.75, 0.0]
 
 
+def test_signals_and_joint_projections_are_pruned_too() -> None:
+    model = nn.Sequential(
+        nn.Conv1d(2, 16, 3), nn.Conv1d(16, 16, 3), nn.MultiheadAttention(16, 2), nn.Conv1d(16, 2, 1)
+    )
+    ts.prune(model, "one_by_n-4@0.25")
+    signal, attention = model[1].weight, model[2].in_proj_weight
+    assert isinstance(signal, torch.Tensor) and isinstance(attention, torch.Tensor)
+    assert [float((w == 0).float().mean()) for w in (signal, attention)] == [0.75, 0.75]
+    assert Masks(model).density == pytest.approx(0.3)
+
+
 def test_a_plan_names_its_layers() -> None:
     model = network()
     ts.prune(model, {"0": "one_by_n-4@0.5", "4": ts.Scheme(format="unstructured", density=0.1)})

@@ -68,7 +68,7 @@ def test_reshapes_that_break_up_features_stay() -> None:
     check(before, ["permute_dims", "reshape", "nn.relu", "multiply"])
 
 
-def test_a_transpose_that_two_read_stays() -> None:
+def test_a_transpose_that_some_reader_needs_stays() -> None:
     builder = relax.BlockBuilder()
     x = relax.Var("x", relax.TensorType((8, 5), "float32"))
     with builder.function("main", [x]):
@@ -80,3 +80,27 @@ def test_a_transpose_that_two_read_stays() -> None:
         builder.emit_func_output(out)
     after = apply(SinkTransposes(), builder.get())
     assert "permute_dims" in ops(after)
+
+
+def test_layer_norms_and_residuals_work_on_transposed_matrices() -> None:
+    gamma, beta = (relax.const(BIAS + number) for number in (1, 2))
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType((1, 5, 8), "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            row = builder.emit(relax.op.reshape(x, (5, 8)))
+            kernel = builder.emit(relax.op.cumsum(relax.op.permute_dims(row), axis=1))
+            y = builder.emit(relax.op.reshape(relax.op.permute_dims(kernel), (1, 5, 8)))
+            y = builder.emit(relax.op.nn.layer_norm(relax.op.add(x, y), gamma, beta, axes=[-1]))
+            z = builder.emit(relax.op.permute_dims(relax.op.reshape(y, (5, 8))))
+            out = builder.emit_output(relax.op.multiply(z, relax.const(np.float32(2))))
+        builder.emit_func_output(out)
+    check(
+        builder.get(),
+        ["reshape", "permute_dims", "cumsum", "add", "nn.layer_norm", "multiply"],
+    )
+
+
+def test_two_layouts_of_one_matrix_are_made_once() -> None:
+    before = module(lambda y: relax.op.add(transpose(y), transpose(y)))
+    check(before, ["add", "multiply", "permute_dims"])

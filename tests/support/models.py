@@ -9,7 +9,7 @@ from torch import Tensor, nn
 def settle(model: nn.Module) -> nn.Module:
     """Give batch norm non-trivial statistics and parameters, and switch to inference."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.3)  # type: ignore[arg-type]
             nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
             nn.init.uniform_(module.weight, 0.5, 1.5)

@@ -12,7 +12,8 @@ from tvm_sparse.errors import FormatError
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 
-SETS = ("resnet50", "mobilenet_v2", "vgg16", "bert")
+SETS = ("resnet50", "resnext50", "mobilenet_v2", "vgg16", "bert", "vit")
+_ENCODERS = {"bert": (128, 768), "vit": (197, 384)}  # tokens, width
 
 
 def layer_set(name: str) -> list[Layer]:
@@ -20,19 +21,20 @@ def layer_set(name: str) -> list[Layer]:
 
     Parameters
     ----------
-    name : {"resnet50", "mobilenet_v2", "vgg16", "bert"}
-        Every convolution of ResNet-50, the 1×1 ones of MobileNetV2, the 3×3 ones of VGG-16, the
-        linear layers of BERT-base on 128 tokens.
+    name : {"resnet50", "resnext50", "mobilenet_v2", "vgg16", "bert", "vit"}
+        Every convolution of ResNet-50 and ResNeXt-50, the 1×1 ones of MobileNetV2, the 3×3 ones of
+        VGG-16, the linear layers of BERT-base on 128 tokens and of ViT-S/16 on 197.
 
     Raises
     ------
     FormatError
         If there is no set of that name.
     """
-    if name == "bert":
-        shapes = [(768, 768), (3072, 768), (768, 3072)]
+    if name in _ENCODERS:
+        tokens, width = _ENCODERS[name]
+        shapes = [(width, width), (4 * width, width), (width, 4 * width)]
         return [
-            Layer(op="linear", weight=shape, input=(128,), name=f"{shape[1]}→{shape[0]}")
+            Layer(op="linear", weight=shape, input=(tokens,), name=f"{shape[1]}→{shape[0]}")
             for shape in shapes
         ]
     if name not in SETS:

@@ -182,7 +182,7 @@ def measure_network(
     for text in schemes:
         tell(f"building {name} {text}")
         model, image = networks.network(name, size)
-        prune(model, text)
+        prune(model, networks.plan(model, text))
         ours = build(model, example_inputs=(image,))
         dense = build(model, example_inputs=(image,), sparse=False)
         error = _error(ours, model, image)

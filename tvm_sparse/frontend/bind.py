@@ -15,7 +15,7 @@ from tvm_sparse.errors import ModelError
 from tvm_sparse.relay_passes import expr, record
 
 Array = npt.NDArray[Any]
-_LAYERS = {"relax.nn.conv2d", "relax.matmul"}
+_LAYERS = {"relax.nn.conv1d", "relax.nn.conv2d", "relax.matmul"}
 
 
 def bind(

@@ -12,13 +12,19 @@ from tvm_sparse.scheme import Scheme
 
 
 def prunable(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the weights of convolutions and linear layers by layer, depthwise ones left out."""
-    return {
-        name: module.weight
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-        or (isinstance(module, torch.nn.Conv2d) and module.weight.shape[1] > 1)
-    }
+    """Return the weights of convolutions and linear layers by layer, depthwise ones left out.
+
+    The joint projection of a `MultiheadAttention` is its layer ``in_proj``.
+    """
+    found: dict[str, torch.Tensor] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            found[name] = module.weight
+        elif isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d) and module.weight.shape[1] > 1:
+            found[name] = module.weight
+        elif isinstance(module, torch.nn.MultiheadAttention) and module.in_proj_weight is not None:
+            found[f"{name}.in_proj".lstrip(".")] = module.in_proj_weight
+    return found
 
 
 def resolve(
