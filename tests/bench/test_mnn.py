@@ -11,7 +11,7 @@ from torch import nn
 
 from support import mnn_environment
 from tvm_sparse.bench import mnn, rivals, table
-from tvm_sparse.bench.run import Row, measure_layers, measure_network
+from tvm_sparse.bench.run import Row, measure_layers
 from tvm_sparse.bench.timing import Times, interleaved
 from tvm_sparse.errors import TvmSparseError
 
@@ -127,12 +127,7 @@ def test_what_mnn_gets_wrong_is_not_timed(
         rivals.prepare("mnn", *case, 1)
 
 
-def test_networks_meet_both_and_layers_only_the_one_that_ignores_zeros(environment: Path) -> None:
-    (row,) = measure_network(
-        "resnet18", ["one_by_n-4@0.1"], 1, rounds=1, engines=["mnn", "mnn sparse"], size=32
-    )
-    assert list(row.rivals) == ["mnn", "mnn sparse"]
-    assert "mnn sparse ms" in table.markdown([row])
+def test_layers_meet_only_the_engines_that_ignore_zeros(environment: Path) -> None:
     (row,) = measure_layers("bert", [0.8], [16], threads=1, rounds=1, limit=1)
     assert "mnn" in row.rivals
     assert "mnn sparse" not in row.rivals
