@@ -29,6 +29,8 @@ from tvm_sparse.relay_passes import emit, expr, layers, record, scope
 from tvm_sparse.report import LayerReport
 from tvm_sparse.targets import Target
 
+Decide = Callable[[Layer, Weight, Target], Choice]
+
 
 @tvm.transform.module_pass(opt_level=0, name="PackSparse")
 class PackSparse:
@@ -40,18 +42,26 @@ class PackSparse:
         Taken from TVM's current target when missing.
     sparse : bool
         With ``False`` every layer stays dense, and only the report is written.
+    decide : callable, optional
+        Takes a layer, its weight and the target, and returns a `Choice`, in place of
+        `tvm_sparse.choose.choose`.
     """
 
-    def __init__(self, target: Target | None = None, sparse: bool = True) -> None:
+    def __init__(
+        self, target: Target | None = None, sparse: bool = True, decide: Decide | None = None
+    ) -> None:
         self.target = target
-        self.choose = choose if sparse else stay_dense
+        self.choose = decide or (choose if sparse else stay_dense)
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function."""
         target = scope.current(self.target)
         rows: list[LayerReport] = []
         names = record.names(mod)
-        decide = functools.partial(self.choose, target=target)
+
+        def decide(layer: Layer, weight: Weight) -> Choice:
+            return self.choose(layer, weight, target)
+
         mod = expr.rewrite_functions(
             mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), decide, names, rows))
         )

@@ -14,7 +14,7 @@ from tvm_sparse.relay_passes.limit_fusion import LimitFusion
 from tvm_sparse.relay_passes.lower_dense import LowerDense
 from tvm_sparse.relay_passes.lower_norms import LowerNorms
 from tvm_sparse.relay_passes.lower_transposes import LowerTransposes
-from tvm_sparse.relay_passes.pack_sparse import PackSparse
+from tvm_sparse.relay_passes.pack_sparse import Decide, PackSparse
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.relay_passes.sink_transposes import SinkTransposes
@@ -29,12 +29,14 @@ def simplify() -> list[tvm.transform.Pass]:
     return [*tidy, FoldConstants(), TidyViews(), WidenSignals(), FoldBatchNorm(), *tidy]
 
 
-def lower(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
+def lower(
+    target: Target, sparse: bool = True, decide: Decide | None = None
+) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
         *([RemoveDeadChannels()] if sparse else []),
         FuseAttention(target),
-        PackSparse(target, sparse),
+        PackSparse(target, sparse, decide),
         LowerDense(target),
         SinkTransposes(),
         LowerTransposes(target),
@@ -67,18 +69,22 @@ def finish() -> list[tvm.transform.Pass]:
     return [*llvm.dataflow_lower_passes(None), *llvm.finalize_passes(None)]
 
 
-def passes(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
+def passes(
+    target: Target, sparse: bool = True, decide: Decide | None = None
+) -> list[tvm.transform.Pass]:
     """Return all passes in order; with ``sparse=False`` every layer stays dense."""
     return [
         *simplify(),
-        *lower(target, sparse),
+        *lower(target, sparse, decide),
         *fuse(),
         ScheduleFunctions(target),
         *finish(),
     ]
 
 
-def pipeline(target: Target | None = None, sparse: bool = True) -> tvm.transform.Pass:
+def pipeline(
+    target: Target | None = None, sparse: bool = True, decide: Decide | None = None
+) -> tvm.transform.Pass:
     """Return the whole pipeline as one pass, for ``relax.get_pipeline("tvm_sparse")``.
 
     Parameters
@@ -87,12 +93,14 @@ def pipeline(target: Target | None = None, sparse: bool = True) -> tvm.transform
         Taken from TVM's current target when missing.
     sparse : bool
         Whether to look for sparsity at all.
+    decide : callable, optional
+        How to compute each layer, see `PackSparse`; by default the cost formula's choice.
     """
 
     @tvm.transform.module_pass(opt_level=0, name="tvm_sparse")
     def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         profile = scope.current(target)
         with profile.to_tvm():
-            return tvm.transform.Sequential(passes(profile, sparse))(mod)
+            return tvm.transform.Sequential(passes(profile, sparse, decide))(mod)
 
     return run

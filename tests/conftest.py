@@ -9,6 +9,8 @@ import pytest
 # Tests run side by side: idle workers of TVM's and torch's pools must not keep a core busy.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "100")
+# MNN may lie in this folder; tests make environments with stand-ins of it instead.
+os.environ["TVM_SPARSE_MNN"] = os.devnull
 
 from tvm_sparse import targets
 from tvm_sparse.targets import Target

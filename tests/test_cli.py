@@ -45,6 +45,8 @@ def test_build_writes_a_library_that_report_explains(program: Path, tmp_path: Pa
     assert "block-8x1@" in shown.stdout
     content = json.loads(run("report", str(library), "--json").stdout)
     assert content["layers"][0]["weight"] == [32, 16, 3, 3]
+    assert content["footprint"]["activations"] == 32 * 28 * 28 * 4
+    assert "no layout conversions between kernels\nmemory: 98 KiB of activations" in shown.stdout
 
 
 def test_build_speaks_json(program: Path, tmp_path: Path) -> None:
@@ -63,6 +65,7 @@ def test_build_speaks_json(program: Path, tmp_path: Path) -> None:
         (("bench", "layers", "--sets", "alexnet"), "unknown layer set 'alexnet'"),
         (("bench", "networks", "--names", "alexnet"), "unknown network 'alexnet'"),
         (("bench", "networks", "--schemes", "nm@2"), "density"),
+        (("bench", "regret", "--sets", "alexnet"), "unknown layer set 'alexnet'"),
     ],
 )
 def test_mistakes_end_in_one_line(args: tuple[str, ...], message: str, program: Path) -> None:
@@ -88,6 +91,16 @@ def test_list_names_every_member_of_every_family() -> None:
     assert tuple(found["layer sets"]) == layers.SETS
 
 
+def test_schemes_without_a_density_are_measured_at_every_sparsity() -> None:
+    from tvm_sparse.cli import _schemes
+
+    assert _schemes("one_by_n-4,filter@0.5", "50,90") == [
+        "one_by_n-4@0.5",
+        "one_by_n-4@0.1",
+        "filter@0.5",
+    ]
+
+
 def test_doctor_finds_what_this_machine_has() -> None:
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)}
     assert checks["apache-tvm"]["good"]
@@ -96,8 +109,9 @@ def test_doctor_finds_what_this_machine_has() -> None:
 
 
 def test_every_command_shows_an_example() -> None:
-    commands = ("build", "report", "list", "doctor", "bench layers", "bench networks")
-    for command in commands:
+    commands = ("build", "report", "list", "doctor")
+    benches = ("bench layers", "bench networks", "bench regret")
+    for command in (*commands, *benches):
         assert "Example" in run(*command.split(), "--help").stdout
 
 

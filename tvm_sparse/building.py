@@ -15,6 +15,8 @@ from tvm_sparse.compiled import Compiled
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.relay_passes import code_generation, expr, pipeline, record
+from tvm_sparse.relay_passes.measure_footprint import measure_footprint
+from tvm_sparse.targets import Target
 
 
 def build(
@@ -67,13 +69,41 @@ def build(
     if example_inputs is not None and not isinstance(example_inputs, tuple):
         example_inputs = (example_inputs,)
     mod = import_model(model, example_inputs, masks)
-    tell("finding sparsity")
+    return compile_module(mod, profile, pipeline.pipeline(profile, sparse), tell)
+
+
+def compile_module(
+    mod: tvm.IRModule,
+    profile: Target,
+    passes: tvm.transform.Pass,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Compiled:
+    """Compile an imported model.
+
+    Parameters
+    ----------
+    mod : IRModule
+        Its ``main`` takes and returns tensors of fixed shapes.
+    profile : Target
+    passes : Pass
+        From the imported model to a module ready for code generation, e.g. `pipeline.pipeline`.
+    progress : callable
+        Called with the name of each stage as it begins.
+
+    Raises
+    ------
+    ModelError
+        If an input is no tensor of fixed shape.
+    """
+    progress("finding sparsity")
     main = mod["main"]
-    mod = pipeline.pipeline(profile, sparse)(mod)
-    tell("generating code")
+    mod = passes(mod)
+    progress("generating code")
     executable = tvm.compile(
         mod, profile.to_tvm(), relax_pipeline=None, tir_pipeline=code_generation.NAME
     )
+    report = record.read(mod)
+    report.footprint = measure_footprint(mod, profile.cores)
     description = Description(
         version=version("tvm_sparse"),
         tvm_version=str(tvm.__version__),
@@ -81,7 +111,7 @@ def build(
         needs=profile.needs,
         inputs=tuple(_info(param, param.name) for param in main.params),
         outputs=tuple(_outputs(main.ret_ty)),
-        report=record.read(mod).to_json(),
+        report=report.to_json(),
     )
     return Compiled(executable, description, mod)
 

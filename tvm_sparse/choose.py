@@ -104,6 +104,20 @@ def stay_dense(layer: Layer, weight: Weight, target: Target) -> Choice:
     return _stay(layer, Scheme(format="dense"), kernel.dense(layer, target), reason)
 
 
+def candidates(layer: Layer, weight: Weight, target: Target) -> list[Choice]:
+    """Return every way to compute a layer that `choose` compares, the dense one first."""
+    found, dense = find(weight), kernel.dense(layer, target)
+    options = [] if layer.depthwise else _candidates(layer, weight, found, target)
+    choices = [_stay(layer, found, dense, "every weight")]
+    for (name, block), sparse in options:
+        used = Scheme(format=name, block=block, density=found.density)
+        reason = f"predicted {dense.seconds / sparse.seconds:.1f}× as fast as dense"
+        choices.append(
+            Choice(layer=layer, found=found, used=used, kernel=sparse, dense=dense, reason=reason)
+        )
+    return choices
+
+
 def find(weight: Weight) -> Scheme:
     """Return the scheme that stores the weight in the fewest bytes.
 

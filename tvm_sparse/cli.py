@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
 )
 bench_app = typer.Typer(
-    help="Measure against torch, ONNX Runtime and OpenVINO.", no_args_is_help=True
+    help="Measure against torch, ONNX Runtime, OpenVINO and MNN.", no_args_is_help=True
 )
 app.add_typer(bench_app, name="bench")
 
@@ -170,8 +171,9 @@ def layers(
 def networks(
     names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,vgg16.")] = "resnet50",
     schemes: Annotated[
-        str, typer.Option(help="How to prune.")
-    ] = "block_punched-8x4@0.2,one_by_n-4@0.2",
+        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
+    ] = "block_punched-8x4,one_by_n-4",
+    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
     threads: _Threads = "1,all",
     rounds: _Rounds = 15,
     size: Annotated[
@@ -181,41 +183,81 @@ def networks(
 ) -> None:
     """Measure whole networks, pruned, against dense engines.
 
-    Example: `tvm-sparse bench networks --names resnet50 --threads 1`
+    Example: `tvm-sparse bench networks --names resnet50 --schemes one_by_n-4 --zeros 50,80,90`
     """
     from tvm_sparse.bench.run import measure_network
 
+    crossed = _schemes(schemes, zeros)
     with _rows(as_json) as rows, _stages() as tell:
         for number in _numbers_of_threads(threads):
             for name in names.split(","):
                 rows.extend(
-                    measure_network(
-                        name, schemes.split(","), number, rounds, size=size, progress=tell
+                    measure_network(name, crossed, number, rounds, size=size, progress=tell)
+                )
+
+
+@bench_app.command()
+def regret(
+    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")] = "resnet50",
+    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "50,80,90",
+    schemes: Annotated[
+        str, typer.Option(help="How to prune, without densities.")
+    ] = "unstructured,block-4x1,block-8x1,one_by_n-4,block_punched-8x4",
+    threads: _Threads = "1",
+    rounds: _Rounds = 15,
+    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Measure what the cost formula's choices cost: the time beyond that of the best candidate.
+
+    Example: `tvm-sparse bench regret --sets resnet50,bert --zeros 80,90`
+    """
+    from tvm_sparse.bench.regret import measure_regret
+
+    shares = [_number(z, "zeros") / 100 for z in zeros.split(",")]
+    with _rows(as_json, "regret_table") as rows, _stages() as tell:
+        for number in _numbers_of_threads(threads):
+            for name in sets.split(","):
+                rows.extend(
+                    measure_regret(
+                        name, shares, schemes.split(","), number, rounds, limit, progress=tell
                     )
                 )
 
 
 @contextmanager
-def _rows(as_json: bool) -> Iterator[list[Any]]:
-    """Print the rows that were measured, also when the user stops the measuring early."""
+def _rows(as_json: bool, writer: str = "table") -> Iterator[list[Any]]:
+    """Print the rows that were measured, also when the user stops the measuring early.
+
+    `writer` is the module of `tvm_sparse.bench` that writes them.
+    """
     rows: list[Any] = []
     try:
         yield rows
     except KeyboardInterrupt:
-        _print_rows(rows, as_json)
+        _print_rows(rows, as_json, writer)
         raise
-    _print_rows(rows, as_json)
+    _print_rows(rows, as_json, writer)
 
 
-def _print_rows(rows: list[Any], as_json: bool) -> None:
-    from tvm_sparse.bench import table
-
+def _print_rows(rows: list[Any], as_json: bool, writer: str) -> None:
     if not rows:
         return
+    table = importlib.import_module(f"tvm_sparse.bench.{writer}")
     if as_json:
         _print_json(table.to_json(rows))
     else:
         print(table.markdown(rows))
+
+
+def _schemes(schemes: str, zeros: str) -> list[str]:
+    """Return schemes with their densities; those without one at each of the sparsities."""
+    shares = [1 - _number(z, "zeros") / 100 for z in zeros.split(",")]
+    return [
+        text
+        for scheme in schemes.split(",")
+        for text in ([scheme] if "@" in scheme else [f"{scheme}@{share:.4g}" for share in shares])
+    ]
 
 
 def _numbers_of_threads(text: str) -> list[int]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from tvm_sparse.footprint import Footprint
+
 _COLUMNS = (
     ("layer", "name"),
     ("op", "op"),
@@ -89,11 +91,24 @@ class Report:
     """The rows of one compiled model, in execution order.
 
     ``print(report)`` shows a table, ``report.to_json()`` is for machines.
+
+    Parameters
+    ----------
+    rows : list of LayerReport
+    notes : list of str, optional
+    footprint : Footprint, optional
+        Layout conversions and memory of one run; unknown until the model is compiled.
     """
 
-    def __init__(self, rows: list[LayerReport], notes: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        rows: list[LayerReport],
+        notes: list[str] | None = None,
+        footprint: Footprint | None = None,
+    ) -> None:
         self.rows = rows
         self.notes = notes or []
+        self.footprint = footprint
 
     def __iter__(self) -> Iterator[LayerReport]:
         """Iterate over the rows."""
@@ -138,15 +153,19 @@ class Report:
             "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
             for row in cells
         ]
-        return "\n".join([*lines, "* predicted, all threads", *self.notes, self.summary])
+        known = [] if self.footprint is None else [str(self.footprint)]
+        return "\n".join([*lines, "* predicted, all threads", *self.notes, *known, self.summary])
 
     def to_json(self) -> str:
-        """Return the rows and notes as JSON."""
-        return json.dumps({"layers": [asdict(row) for row in self.rows], "notes": self.notes})
+        """Return rows, notes and footprint as JSON."""
+        content: dict[str, Any] = {"layers": [asdict(row) for row in self.rows]}
+        content["notes"] = self.notes
+        content["footprint"] = None if self.footprint is None else asdict(self.footprint)
+        return json.dumps(content)
 
     @classmethod
     def from_json(cls, text: str) -> Report:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote; older files tell nothing of the footprint."""
         content = json.loads(text)
         names = {field.name for field in fields(LayerReport)}
         rows = []
@@ -154,4 +173,5 @@ class Report:
             values: dict[str, Any] = {name: row[name] for name in names}
             values["weight"], values["input"] = tuple(row["weight"]), tuple(row["input"])
             rows.append(LayerReport(**values))
-        return cls(rows, content["notes"])
+        known = content.get("footprint")
+        return cls(rows, content["notes"], Footprint(**known) if known else None)

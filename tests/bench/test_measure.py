@@ -77,7 +77,7 @@ def test_networks_are_reproducible_and_their_activations_sane(name: str) -> None
     assert 0.01 < float(logits.std()) < 100
 
 
-@pytest.mark.parametrize("name", rivals.NAMES)
+@pytest.mark.parametrize("name", [name for name in rivals.NAMES if "mnn" not in name])
 def test_rivals_compute_what_torch_computes(name: str) -> None:
     if name not in rivals.installed():
         pytest.skip(f"{name} is not installed: an optional extra")

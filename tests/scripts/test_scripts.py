@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support import mnn_environment
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -64,6 +66,49 @@ def test_benchmarks_of_layers_and_networks_measure() -> None:
     (row,) = json.loads(run("bench_networks.py", *networks.split()))["rows"]
     assert row["case"] == "resnet18"
     assert row["error"] < 1e-4
+    regret = "--sets bert --limit 1 --zeros 90 --schemes block-8x1 --rounds 1 --json"
+    (row,) = json.loads(run("bench_regret.py", *regret.split()))["rows"]
+    assert row["chosen"] in row["times"]
+    assert row["regret"] >= 0
+
+
+SMALL = "--names resnet18 --schemes block-4x4 --zeros 90 --size 32 --threads 1 --rounds 1 --json"
+
+
+def test_mnn_is_measured_in_its_own_environment(tmp_path: Path) -> None:
+    """The whole script, with environments that are already there, so that nothing is installed."""
+    ours, theirs = tmp_path / "venv", mnn_environment.make(tmp_path / "mnn")
+    for name in ("python", "python3"):
+        mnn_environment.python(ours / "bin" / name)
+    stamps = """
+        echo "$(cat pyproject.toml constraints.txt | cksum) bench $(python3 --version) $PWD" >"$0"
+        PATH="${0%/*}/bin:$PATH"
+        echo "$(cksum <scripts/mnn.txt) $(python3 --version)" >"$1"
+    """
+    files = [str(folder / "ready") for folder in (ours, theirs)]
+    subprocess.run(["bash", "-c", stamps, *files], check=True, cwd=ROOT)
+    done = subprocess.run(
+        ["bash", str(ROOT / "scripts/bench_mnn.sh"), *SMALL.split()],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TVM_SPARSE_VENV": str(ours), "TVM_SPARSE_MNN": str(theirs)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "setting up" not in done.stderr
+    (row,) = json.loads(done.stdout)["rows"]
+    assert {"mnn", "mnn sparse"} <= set(row["rivals"])
+    assert row["scheme"] == "block-4x4@0.1"
+
+
+def test_without_its_environment_the_error_says_how_to_make_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/bench_mnn.py")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TVM_SPARSE_MNN": str(tmp_path / "none")},
+    )
+    assert done.returncode == 1
+    assert f"no MNN in {tmp_path / 'none'}: bash scripts/bench_mnn.sh installs it" in done.stderr
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.sh")), ids=lambda p: p.name)

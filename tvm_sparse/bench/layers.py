@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import tvm
 from torch import nn
 from tvm import relax
 
+from tvm_sparse import formats
 from tvm_sparse.bench import networks
 from tvm_sparse.errors import FormatError
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
+from tvm_sparse.scheme import Scheme
 
 SETS = ("resnet50", "resnext50", "mobilenet_v2", "vgg16", "bert", "vit")
 _ENCODERS = {"bert": (128, 768), "vit": (197, 384)}  # tokens, width
@@ -117,6 +120,22 @@ def torch_layer(layer: Layer, weight: Weight) -> nn.Module:
         )
     module.weight = nn.Parameter(torch.from_numpy(weight), requires_grad=False)
     return module.eval()
+
+
+def example(layer: Layer) -> tuple[Weight, torch.Tensor]:
+    """Return a seeded weight that keeps activations of order one, and an input."""
+    rng = np.random.default_rng(0)
+    weight = (rng.standard_normal(layer.weight) / np.sqrt(layer.taps)).astype(np.float32)
+    image = torch.from_numpy(rng.standard_normal(input_shape(layer)).astype(np.float32))
+    return weight, image
+
+
+def pruned(weight: Weight, scheme: Scheme) -> Weight:
+    """Return the weight with the smallest magnitudes removed as the scheme says."""
+    if scheme.density == 1.0:
+        return weight
+    keep = formats.get(scheme.format).mask(abs(weight), scheme.density, scheme.block)
+    return np.asarray(weight * keep)
 
 
 def input_shape(layer: Layer) -> tuple[int, ...]:

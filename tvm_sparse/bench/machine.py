@@ -28,6 +28,23 @@ def describe() -> dict[str, str]:
     }
 
 
+def footer(against: str = "") -> list[str]:
+    """Return what a table says of the machine, and of how times were taken.
+
+    Parameters
+    ----------
+    against : str
+        Names and versions of the other engines.
+    """
+    about = describe()
+    machine = f"Machine: {about['cpu']}, {about['cores']} cores, {about['system']}"
+    software = f"TVM {about['tvm']}, tvm_sparse {about['tvm_sparse']}"
+    return [
+        f"{machine}; {software}{'; ' * bool(against)}{against}.",
+        "Median over rounds in which each ran in turn; ± is half the interquartile range.",
+    ]
+
+
 def peak_kernel(target: Target, threads: int) -> tuple[Callable[[], object], float]:
     """Return a dense fp32 product that stays in L1 and registers, and its multiply-adds × 2.
 

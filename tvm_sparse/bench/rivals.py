@@ -1,8 +1,9 @@
-"""The dense engines that we are measured against, each as it runs best on a CPU in fp32."""
+"""The engines that we are measured against, each as it runs best on a CPU in fp32."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import time
 import warnings
@@ -12,20 +13,24 @@ from typing import Any
 
 import torch
 
+from tvm_sparse.bench import mnn
+
 Run = Callable[[], Any]
-_PACKAGES = {"torch": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
-NAMES = tuple(_PACKAGES)
+_PACKAGES = ("torch", "onnxruntime", "openvino")
+SPARSE = ("mnn sparse",)  # those whose time depends on the zeros in the weights
+NAMES = (*_PACKAGES, "mnn", *SPARSE)
 
 
 def installed() -> dict[str, str]:
     """Return name and version of the engines that are installed."""
     found = {}
-    for name, package in _PACKAGES.items():
+    for name in _PACKAGES:
         try:
-            found[name] = version(package)
+            found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    number = mnn.installed()
+    return found if number is None else {**found, "mnn": number, "mnn sparse": number}
 
 
 def missing() -> list[str]:
@@ -41,7 +46,7 @@ def prepare(name: str, model: torch.nn.Module, image: torch.Tensor, threads: int
     name : str
         One of `installed`.
     model, image
-        The dense model and its input.
+        The model, its zeros stored like any other weight, and its input.
     threads : int
     """
     return _PREPARE[name](model, image, threads)
@@ -115,8 +120,16 @@ def _openvino(model: torch.nn.Module, image: torch.Tensor, threads: int) -> Run:
     return lambda: request.infer({0: array})
 
 
+def _mnn(model: torch.nn.Module, image: torch.Tensor, threads: int, sparse: bool = False) -> Run:
+    with torch.inference_mode():
+        expected = model(image)
+    return mnn.Worker(onnx_bytes(model, image), image, expected, threads, sparse)
+
+
 _PREPARE: dict[str, Callable[[torch.nn.Module, torch.Tensor, int], Run]] = {
     "torch": _torch,
     "onnxruntime": _onnxruntime,
     "openvino": _openvino,
+    "mnn": _mnn,
+    "mnn sparse": functools.partial(_mnn, sparse=True),
 }

@@ -1,21 +1,21 @@
-"""Measure layers and networks: ours sparse, ours dense, and every installed dense engine."""
+"""Measure layers and networks: ours sparse, ours dense, and every installed rival."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import tvm
 
-from tvm_sparse import formats, targets
+from tvm_sparse import targets
 from tvm_sparse.bench import layers, machine, networks, rivals
 from tvm_sparse.bench.timing import Times, interleaved
 from tvm_sparse.building import build
 from tvm_sparse.compiled import Compiled, set_threads
 from tvm_sparse.errors import TvmSparseError
-from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.pruning import prune
 from tvm_sparse.scheme import Scheme
@@ -38,7 +38,7 @@ class Row:
     sparse, dense : Times
         Ours with and without using the zeros.
     rivals : dict of str to Times
-        Dense engines on the same weights.
+        Other engines on the same weights.
     gflops : float
         Billions of multiply-adds × 2 on non-zero weights, a second, of ours sparse.
     of_peak : float
@@ -91,7 +91,8 @@ def measure_layers(
         Filters that share their zeros: 1 is unstructured, N is blocks of N filters × 1 weight.
     threads, rounds : int
     engines : sequence of str, optional
-        Rivals; all installed ones by default.
+        Rivals; by default all installed ones, for layers only those whose time does not depend on
+        the zeros: they run once for all sparsities.
     limit : int, optional
         Only that many layers.
     """
@@ -108,9 +109,7 @@ def _layer_rows(
     rounds: int,
     engines: Sequence[str] | None,
 ) -> Iterator[Row]:
-    rng = np.random.default_rng(0)
-    weight = (rng.standard_normal(layer.weight) / np.sqrt(layer.taps)).astype(np.float32)
-    image = torch.from_numpy(rng.standard_normal(layers.input_shape(layer)).astype(np.float32))
+    weight, image = layers.example(layer)
     schemes = [
         Scheme(
             format="block" if n > 1 else "unstructured",
@@ -120,35 +119,28 @@ def _layer_rows(
         for z in zeros
         for n in (filters if z else filters[:1])
     ]
-    pruned = {str(scheme): _pruned(weight, scheme) for scheme in schemes}
+    pruned = {str(scheme): layers.pruned(weight, scheme) for scheme in schemes}
     set_threads(threads)
     dense = build(layers.relax_layer(layer, weight), sparse=False)
     ours = {name: build(layers.relax_layer(layer, w)) for name, w in pruned.items()}
-    calls = {"dense": runner(dense, image), **{n: runner(c, image) for n, c in ours.items()}}
-    calls["peak"], flops = machine.peak_kernel(targets.load("x86"), threads)
     errors = {
-        name: _error(ours[name], layers.torch_layer(layer, w), image) for name, w in pruned.items()
+        name: verified(ours[name], layers.torch_layer(layer, w), image)
+        for name, w in pruned.items()
     }
+    calls = {"dense": runner(dense, image), **{n: runner(c, image) for n, c in ours.items()}}
     module = layers.torch_layer(layer, weight)
-    for name in rivals.installed() if engines is None else engines:
-        calls[name] = rivals.prepare(name, module, image, threads)
-    times = interleaved(calls, rounds, rest=rivals.NAMES if threads > 1 else ())
-    peak = flops / times["peak"].median
-    for scheme in schemes:
-        name = str(scheme)
-        share = np.count_nonzero(pruned[name]) / weight.size
-        rate = 2.0 * layer.macs * share / times[name].median
-        yield Row(
+    if engines is None:
+        engines = [name for name in rivals.installed() if name not in rivals.SPARSE]
+    measured = _measure(calls, module, image, threads, rounds, engines)
+    for name, array in pruned.items():
+        left = np.count_nonzero(array) / weight.size
+        yield measured.row(
+            name,
+            layer.macs * left,
             case=layer.name,
             set=set_name,
             scheme=name,
-            zeros=1 - share,
-            threads=threads,
-            sparse=times[name],
-            dense=times["dense"],
-            rivals={n: times[n] for n in rivals.NAMES if n in times},
-            gflops=rate / 1e9,
-            of_peak=rate / peak,
+            zeros=1 - left,
             error=errors[name],
             stored=ours[name].report.rows[0].stored,
         )
@@ -178,36 +170,66 @@ def measure_network(
     """
     tell = progress or (lambda text: None)
     set_threads(threads)
-    peak_run, flops = machine.peak_kernel(targets.load("x86"), threads)
-    for text in schemes:
-        tell(f"building {name} {text}")
+    for scheme in schemes:
+        tell(f"building {name} {scheme}")
         model, image = networks.network(name, size)
-        prune(model, networks.plan(model, text))
+        prune(model, networks.plan(model, scheme))
         ours = build(model, example_inputs=(image,))
         dense = build(model, example_inputs=(image,), sparse=False)
-        error = _error(ours, model, image)
-        calls = {"sparse": runner(ours, image), "dense": runner(dense, image), "peak": peak_run}
-        for engine in rivals.installed() if engines is None else engines:
-            tell(f"building {name} for {engine}")
-            calls[engine] = rivals.prepare(engine, model, image, threads)
-        tell(f"measuring {name} {text}")
-        times = interleaved(calls, rounds, rest=rivals.NAMES if threads > 1 else ())
+        error = verified(ours, model, image)
+        calls = {"sparse": runner(ours, image), "dense": runner(dense, image)}
+        tell(f"measuring {name} {scheme}")
+        chosen = list(rivals.installed()) if engines is None else engines
+        measured = _measure(calls, model, image, threads, rounds, chosen)
         macs, left = _macs(ours)
-        rate = 2.0 * macs / times["sparse"].median
-        yield Row(
+        yield measured.row(
+            "sparse",
+            macs,
             case=name,
             set="networks",
-            scheme=text,
+            scheme=scheme,
             zeros=1 - left,
-            threads=threads,
-            sparse=times["sparse"],
-            dense=times["dense"],
-            rivals={n: times[n] for n in rivals.NAMES if n in times},
-            gflops=rate / 1e9,
-            of_peak=rate * times["peak"].median / flops,
             error=error,
             stored=ours.report.summary,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """Times that were taken in the same rounds; the peak in multiply-adds × 2 a second."""
+
+    times: dict[str, Times]
+    peak: float
+    threads: int
+
+    def row(self, sparse: str, macs: float, **about: Any) -> Row:
+        """Return a row: `sparse` names ours, `macs` counts its multiply-adds on non-zeros."""
+        rate = 2.0 * macs / self.times[sparse].median
+        return Row(
+            threads=self.threads,
+            sparse=self.times[sparse],
+            dense=self.times["dense"],
+            rivals={name: self.times[name] for name in rivals.NAMES if name in self.times},
+            gflops=rate / 1e9,
+            of_peak=rate / self.peak,
+            **about,
+        )
+
+
+def _measure(
+    ours: dict[str, Callable[[], object]],
+    model: torch.nn.Module,
+    image: torch.Tensor,
+    threads: int,
+    rounds: int,
+    engines: Sequence[str],
+) -> _Measured:
+    """Time ours, the dense peak, and the rivals on a model, in turns."""
+    peak, flops = machine.peak_kernel(targets.load("x86"), threads)
+    theirs = {name: rivals.prepare(name, model, image, threads) for name in engines}
+    rest = rivals.NAMES if threads > 1 else ()
+    times = interleaved({**ours, "peak": peak, **theirs}, rounds, rest=rest)
+    return _Measured(times=times, peak=flops / times["peak"].median, threads=threads)
 
 
 def runner(compiled: Compiled, image: torch.Tensor) -> Callable[[], object]:
@@ -216,14 +238,7 @@ def runner(compiled: Compiled, image: torch.Tensor) -> Callable[[], object]:
     return lambda: main(x)
 
 
-def _pruned(weight: Weight, scheme: Scheme) -> Weight:
-    if scheme.density == 1.0:
-        return weight
-    keep = formats.get(scheme.format).mask(abs(weight), scheme.density, scheme.block)
-    return np.asarray(weight * keep)
-
-
-def _error(compiled: Compiled, model: torch.nn.Module, image: torch.Tensor) -> float:
+def verified(compiled: Compiled, model: torch.nn.Module, image: torch.Tensor) -> float:
     """Return the largest difference to torch; a wrong kernel must not be timed.
 
     Raises

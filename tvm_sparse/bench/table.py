@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tvm_sparse.bench import machine, rivals
+from tvm_sparse.bench.quoted import Quoted, quoted
 from tvm_sparse.bench.run import Row
 from tvm_sparse.scheme import Scheme
 
@@ -19,6 +20,7 @@ def to_json(rows: Sequence[Row]) -> dict[str, Any]:
         "machine": machine.describe(),
         "engines": rivals.installed(),
         "missing": rivals.missing(),
+        "quoted": [asdict(entry) for entry in _quoted(rows)],
         "rows": [asdict(row) for row in rows],
     }
 
@@ -31,7 +33,7 @@ def markdown(rows: Sequence[Row]) -> str:
     titles += ["× fastest rival", "× own dense", "GFLOP/s on non-zeros", "of dense peak"]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     lines += ["| " + " | ".join(_cells(row, engines)) + " |" for row in rows]
-    return "\n".join([*lines, "", *summary(rows), "", *_footer()])
+    return "\n".join([*lines, "", *summary(rows), "", *_footer(), *_published(rows)])
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
@@ -79,14 +81,20 @@ def _cells(row: Row, engines: Sequence[str]) -> list[str]:
     ]
 
 
+def _quoted(rows: Sequence[Row]) -> list[Quoted]:
+    """Return what is known of other engines on the networks that were measured."""
+    return quoted({row.case for row in rows if row.set == "networks"})
+
+
+def _published(rows: Sequence[Row]) -> list[str]:
+    lines = [f"- {entry}" for entry in _quoted(rows)]
+    title = "Not measured here but quoted, each over its own dense run, on other machines:"
+    return ["", title, *lines] if lines else []
+
+
 def _footer() -> list[str]:
-    about = machine.describe()
     engines = ", ".join(f"{name} {number}" for name, number in rivals.installed().items())
-    lines = [
-        f"Machine: {about['cpu']}, {about['cores']} cores, {about['system']}; "
-        f"TVM {about['tvm']}, tvm_sparse {about['tvm_sparse']}; against {engines or 'nothing'}.",
-        "Median over rounds in which every engine ran in turn; ± is half the interquartile range.",
-    ]
+    lines = machine.footer(f"against {engines or 'nothing'}")
     if rivals.missing():
         lines.append(f"Not installed, so not measured: {', '.join(rivals.missing())}.")
     return lines

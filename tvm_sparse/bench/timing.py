@@ -50,6 +50,7 @@ def interleaved(
     Parameters
     ----------
     calls : mapping of str to callable
+        One with a method ``seconds(repeats)``, which runs in another process, is timed by that.
     rounds : int
     least : float
         Seconds that a callable runs in each round at least; shorter ones are repeated.
@@ -66,19 +67,23 @@ def interleaved(
                 time.sleep(_SPIN)
                 call()
             spinning = name in rest
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                call()
-            times[name].append((time.perf_counter() - start) / repeats[name])
+            times[name].append(_seconds(call, repeats[name]) / repeats[name])
     return {name: Times(rounds=tuple(values)) for name, values in times.items()}
 
 
 def _repeats(call: Callable[[], object], least: float) -> int:
     """Return how many calls fill `least`, by the fastest of several: one alone may be a stall."""
     call()
-    seconds = []
-    for _ in range(_TRIALS):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
+    seconds = [_seconds(call, 1) for _ in range(_TRIALS)]
     return max(1, round(least / max(min(seconds), 1e-7)))
+
+
+def _seconds(call: Callable[[], object], repeats: int) -> float:
+    """Return the time of some calls, by the callable's own clock if it has one."""
+    clock: Callable[[int], float] | None = getattr(call, "seconds", None)
+    if clock is not None:
+        return clock(repeats)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return time.perf_counter() - start
