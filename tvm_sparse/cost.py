@@ -29,10 +29,11 @@ _SUM = 0.25  # cycles to spill one vector of sums
 _STORE = 5.0  # cycles to store one vector of outputs
 _DIRECT = 2.0  # the same from registers
 _FAR_LINE = 1.5  # cycles to move a cache line from beyond L2
-_EXPOSED = 0.5  # share of the time of streaming weights that multiplying does not hide
+_EXPOSED = 0.2  # share of the time of streaming weights that multiplying does not hide
 _LATENCY = 4.0  # cycles until a sum can be added to again
 _WEIGHT_LINE = 3.0  # cycles to stream a cache line of weights that are read once
 _TRANSPOSE = 8.0  # cycles to transpose a vector
+_SCATTERED = 2.0  # loads that an input takes where neighbouring taps are not neighbouring channels
 _PACK = {"linear": 4.5, "flat": 4.5, "rows": 8.0, "phases": 8.0}  # cycles a packed vector
 
 
@@ -109,7 +110,8 @@ def panel_seconds(
     vectors = max(tile.filters // tile.lanes, 1)
     tiles = -(-layer.positions // tile.rows)
     multiply = tile.rows * vectors / target.fma_per_cycle
-    load = (tile.rows + vectors) / target.loads_per_cycle
+    inputs = tile.rows * (_SCATTERED if work.indexed else 1.0)
+    load = (inputs + vectors) / target.loads_per_cycle
     tap = max(multiply, load, _LATENCY) + (0.5 if work.indexed else 0.0)
     product = tiles * work.taps * tap
     store = layer.positions * -(-layer.filters // tile.lanes) * _STORE
