@@ -38,7 +38,7 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     position, vector, lane = sch.split(i, [None, tile.vectors, tile.lanes])
     sch.reorder(b, chunk, t, o, position, k, vector, lane)
     sums = sch.cache_write(product, 0, "local")
-    sch.reverse_compute_at(sums, position)
+    sch.reverse_compute_at(sums, position, preserve_unit_loops=True)
     loops.vectorize_tile(sch, sums, tile.lanes)
     sch.merge(sch.get_loops(product)[3], _cut_store(sch, last, tile))
     b, chunk, t = sch.get_loops(product)[:3]

@@ -36,11 +36,12 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
         return None
     tile = Tile(**found)
     last = loops.inline_all(sch)
-    product, pack = sch.get_sblock("product"), sch.get_sblock("pack")
+    product = sch.get_sblock("product")
     k = _cut_product(sch, product, tile)
     (_store_registers if tile.direct else _store_chunks)(sch, product, last, tile)
     both, chunk, position = sch.get_loops(product)[:3]
-    sch.compute_at(pack, both)
+    if not tile.in_place:
+        sch.compute_at(sch.get_sblock("pack"), both)
     sch.parallel(both if tile.parallel == "tiles" else chunk)
     loops.fill_registers(sch, product, k)
     sch.annotate(position, loops.LAST, tile.last)
@@ -91,7 +92,7 @@ def _store_chunks(sch: s_tir.Schedule, product: Any, store: Any, tile: Tile) -> 
     """Leave a chunk's sums in cache, then store it row by row."""
     row = sch.get_loops(product)[3]
     sums = sch.cache_write(product, 0, "local")
-    sch.reverse_compute_at(sums, row)
+    sch.reverse_compute_at(sums, row, preserve_unit_loops=True)
     loops.vectorize_tile(sch, sums, tile.lanes)
     sch.merge(sch.get_loops(product)[1], _cut_store(sch, store, tile))
 

@@ -29,12 +29,18 @@ _SUM = 0.25  # cycles to spill one vector of sums
 _STORE = 5.0  # cycles to store one vector of outputs
 _DIRECT = 2.0  # the same from registers
 _FAR_LINE = 1.5  # cycles to move a cache line from beyond L2
-_EXPOSED = 0.2  # share of the time of streaming weights that multiplying does not hide
+_EXPOSED = 0.35  # share of the time of streaming weights that multiplying does not hide
 _LATENCY = 4.0  # cycles until a sum can be added to again
 _WEIGHT_LINE = 3.0  # cycles to stream a cache line of weights that are read once
 _TRANSPOSE = 8.0  # cycles to transpose a vector
 _SCATTERED = 2.0  # loads that an input takes where neighbouring taps are not neighbouring channels
-_PACK = {"linear": 4.5, "flat": 4.5, "rows": 8.0, "phases": 8.0}  # cycles a packed vector
+_PACK = {  # cycles a packed vector
+    "in place": 0.0,
+    "linear": 4.5,
+    "flat": 4.5,
+    "rows": 8.0,
+    "phases": 8.0,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +175,8 @@ def _inputs(plane: Plane) -> int:
 
 
 def _kind(plane: Plane) -> str:
+    if plane.in_place:
+        return "in place"
     if plane.layer.op == "linear":
         return "linear"
     if plane.flat:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tvm_sparse.tile import PanelTile, Tile
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
+_SETS = 64  # of an L1 cache whose index lies within a page: 4096 / 64
 _CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
 _PACKED = 16  # channels of a depthwise layer packed before the first is multiplied
 _L1_SHARE = 0.5  # share of L1 that these may take
@@ -138,10 +140,26 @@ def _channels(plane: Plane, target: Target) -> int:
 def _planes(layer: Layer, target: Target) -> tuple[Plane, ...]:
     """Return the tilings whose packed input stays in L2; the smallest tile in any case."""
     sizes = _runs(layer, target.lanes) if layer.pointwise else range(1, layer.output[1] + 1)
-    name = "run" if layer.pointwise else "rows"
-    planes = [Plane(layer=layer, step=target.lanes, **{name: size}) for size in sizes]
+    planes = [
+        Plane(layer=layer, step=target.lanes, run=size)
+        if layer.pointwise
+        else Plane(layer=layer, step=target.lanes, rows=size)
+        for size in sizes
+    ]
+    planes += [replace(p, in_place=True) for p in planes if _in_place(p, target)]
     space = _TILE_SHARE * target.l2 / 4
     return tuple(p for p in planes if p is planes[0] or p.channel * layer.channels <= space)
+
+
+def _in_place(plane: Plane, target: Target) -> bool:
+    """Whether a tile's input can be read where it stands.
+
+    Nothing may be ragged, and lines must spread over all sets of L1, however far apart channels are.
+    """
+    if not plane.flat or plane.positions % plane.run or plane.positions % target.lanes:
+        return False
+    lines = target.line // 4
+    return plane.run >= math.gcd(plane.positions // lines, _SETS) * lines
 
 
 def _runs(layer: Layer, lanes: int) -> list[int]:
@@ -169,6 +187,7 @@ def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) 
         rows=plane.rows,
         run=plane.run,
         last=(across - 1) % min(vectors, across) + 1,
+        in_place=int(plane.in_place),
         direct=int(_is_direct(plane, work, target)),
         parallel="tiles" if by_tiles else "filters",
         op=layer.op,

@@ -9,7 +9,8 @@ ever written.
 Two layouts::
 
     flat    a tap reads the output position itself (1×1 convolution, linear layer):
-            a tile is any run of positions.
+            a tile is any run of positions. If whole vectors of a channel are aligned, nothing
+            needs to be packed: taps read the input in place.
     rows    a tile is whole output rows, `pitch` floats apart. The gap between two rows holds the
             zero padding; the lanes over the gap compute values that nobody stores. A strided
             layer is split in stride² phases, each of which is then read with stride one.
@@ -43,12 +44,15 @@ class Plane:
         Output rows of a tile; 0 for the flat layout.
     run : int
         Positions of a tile in the flat layout; a multiple of `step`.
+    in_place : bool
+        Whether taps of the flat layout read the input where it stands; nothing is packed.
     """
 
     layer: Layer
     step: int
     rows: int = 0
     run: int = 0
+    in_place: bool = False
 
     @property
     def flat(self) -> bool:
@@ -133,11 +137,16 @@ class Plane:
 
     @cached_property
     def channel(self) -> int:
-        """Floats from one channel to the next."""
+        """Floats of a tile from one packed channel to the next."""
         return math.prod(self.phases) * self.size
 
     def offsets(self) -> npt.NDArray[np.int32]:
-        """Return each tap's offset in the packed input of its group, shape (taps,)."""
+        """Return each tap's offset in the packed input of its group, shape (taps,).
+
+        In place, it is the tap's channel.
+        """
+        if self.in_place:
+            return np.arange(self.layer.weight[1], dtype=np.int32)
         channels = np.arange(self.layer.weight[1], dtype=np.int64) * self.channel
         if self.flat:
             return channels.astype(np.int32)

@@ -22,6 +22,8 @@ class Tile:
     chunk : int
         Rows that are computed before their results are stored, a multiple of `filters`;
         0 for all rows.
+    in_place : int
+        1 if taps read the input where it stands, see `Plane`.
     direct : int
         1 if register tiles are stored from registers, 0 if a chunk's sums wait in cache.
     rows, run : int
@@ -38,6 +40,7 @@ class Tile:
     rows: int = 0
     run: int = 0
     last: int = 1
+    in_place: int = 0
     direct: int = 0
     parallel: str = "tiles"
     op: str = "conv2d"

@@ -14,6 +14,7 @@ output are transposed, (features, rows).
 from tvm.script import tirx as T
 
 from tvm_sparse.algorithms.pack import packing
+from tvm_sparse.algorithms.read import reading
 from tvm_sparse.algorithms.store import storing
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
@@ -43,20 +44,17 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
     batch, tiles, groups = _grid(layer, plane)
     number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
     group_rows, space = number // layer.groups, T.int64(layer.weight[1] * plane.channel)
-    pack, attrs = packing(layer, plane), tile.annotation
+    pack, (read, region), attrs = packing(layer, plane), reading(layer, plane), tile.annotation
     in_order = rows.in_order(layer.filters)
     store = storing(layer, plane, int(group_rows) if in_order else 0)
 
     @T.macro
-    def body(X, values, offset, ptr, row, Y):
-        packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
-        A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
-        pack(X, packed)
+    def multiply(source, values, offset, ptr, A):
         for b, t, o, i, k in T.grid(batch, tiles, number, lanes, longest):
             with T.sblock("product"):
                 vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
                 T.reads(
-                    packed[vb, vt, vo // group_rows, 0:space],
+                    region(source, vb, vt, vo // group_rows),
                     values[0:taps, vo % block], offset[0:taps], ptr[0 : blocks + 1],
                 )  # fmt: skip
                 T.writes(A[vb, vt, vo, vi])
@@ -64,16 +62,26 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
                 with T.init():
                     A[vb, vt, vo, vi] = T.float32(0)
                 if vk < ptr[vo // block + 1] - ptr[vo // block]:
-                    A[vb, vt, vo, vi] = (
-                        A[vb, vt, vo, vi]
-                        + values[ptr[vo // block] + vk, vo % block]
-                        * packed[
-                            vb,
-                            vt,
-                            vo // group_rows,
-                            T.Cast("int64", offset[ptr[vo // block] + vk]) + vi,
-                        ]
+                    A[vb, vt, vo, vi] = A[vb, vt, vo, vi] + values[
+                        ptr[vo // block] + vk, vo % block
+                    ] * read(
+                        source,
+                        vb,
+                        vt,
+                        vo // group_rows,
+                        T.Cast("int64", offset[ptr[vo // block] + vk]),
+                        vi,
                     )
+
+    @T.macro
+    def body(X, values, offset, ptr, row, Y):
+        A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
+        if plane.in_place:
+            multiply(X, values, offset, ptr, A)
+        else:
+            packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
+            pack(X, packed)
+            multiply(packed, values, offset, ptr, A)
         store(A, Y, row)
 
     if in_order:
@@ -122,6 +130,24 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
     number, lanes = T.int64(group_rows * layer.groups), T.int64(tile.span(plane.length))
     space = T.int64(layer.weight[1] * plane.channel)
     pack, store, attrs = packing(layer, plane), storing(layer, plane, group_rows), tile.annotation
+    read, region = reading(layer, plane)
+
+    @T.macro
+    def multiply(source, values, offset, A):
+        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, taps):
+            with T.sblock("product"):
+                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
+                T.reads(
+                    region(source, vb, vt, vo // group_rows),
+                    values[vo // block, vk, vo % block], offset[0:taps],
+                )  # fmt: skip
+                T.writes(A[vb, vt, vo, vi])
+                T.sblock_attr({"tvm_sparse.tile": attrs})
+                with T.init():
+                    A[vb, vt, vo, vi] = T.float32(0)
+                A[vb, vt, vo, vi] = A[vb, vt, vo, vi] + values[vo // block, vk, vo % block] * read(
+                    source, vb, vt, vo // group_rows, T.Cast("int64", offset[vk]), vi
+                )
 
     @T.prim_func(s_tir=True, private=True)
     def dense_product(
@@ -131,25 +157,13 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
         Y: T.Buffer(y_shape, "float32"),
     ):
         T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-        packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
         A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
-        pack(X, packed)
-        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, taps):
-            with T.sblock("product"):
-                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
-                T.reads(
-                    packed[vb, vt, vo // group_rows, 0:space],
-                    values[vo // block, vk, vo % block], offset[0:taps],
-                )  # fmt: skip
-                T.writes(A[vb, vt, vo, vi])
-                T.sblock_attr({"tvm_sparse.tile": attrs})
-                with T.init():
-                    A[vb, vt, vo, vi] = T.float32(0)
-                A[vb, vt, vo, vi] = (
-                    A[vb, vt, vo, vi]
-                    + values[vo // block, vk, vo % block]
-                    * packed[vb, vt, vo // group_rows, T.Cast("int64", offset[vk]) + vi]
-                )
+        if plane.in_place:
+            multiply(X, values, offset, A)
+        else:
+            packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
+            pack(X, packed)
+            multiply(packed, values, offset, A)
         store(A, Y, None)
 
     return dense_product
