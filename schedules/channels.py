@@ -35,17 +35,28 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     product, pack = sch.get_sblock("product"), sch.get_sblock("pack")
     b, t, o, i, k = sch.get_loops(product)
     chunk, o = sch.split(o, [None, tile.chunk])
-    position, vector, lane = sch.split(i, [None, tile.vectors, tile.lanes])
-    sch.reorder(b, chunk, t, o, position, k, vector, lane)
+    strip, row, vector, lane = sch.split(i, [None, tile.vectors, tile.strip, tile.lanes])
+    sch.reorder(b, chunk, t, o, strip, vector, row, k, lane)
     sums = sch.cache_write(product, 0, "local")
-    sch.reverse_compute_at(sums, position)
+    sch.reverse_compute_at(sums, vector)
     loops.vectorize_tile(sch, sums, tile.lanes)
     sch.merge(sch.get_loops(product)[3], _cut_store(sch, last, tile))
     b, chunk, t = sch.get_loops(product)[:3]
     sch.compute_at(pack, t)
     sch.parallel(sch.fuse(b, chunk))
-    loops.fill_registers(sch, product, k)
+    _fill_registers(sch, product, row, k)
     return sch
+
+
+def _fill_registers(sch: s_tir.Schedule, product: Any, row: Any, k: Any) -> None:
+    """Unroll rows and taps: equal loads of different rows become one, weights stay in registers."""
+    *_, lane = sch.get_loops(product)
+    sch.vectorize(lane)
+    loops.unroll(sch, [row, k])
+    first = sch.decompose_reduction(product, row)
+    *_, row, lane = sch.get_loops(first)
+    sch.vectorize(lane)
+    sch.unroll(row)
 
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:

@@ -102,11 +102,13 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
     """Return the kernel of a depthwise convolution or a pooling window."""
     best: Kernel | None = None
     work = Work(blocks=layer.filters, taps=layer.filters * layer.taps, filters=1, indexed=False)
-    for vectors in range(1, min(target.registers // 2, 8) + 1):
-        step = vectors * target.lanes
-        for rows in range(1, layer.output[1] + 1):
-            plane = Plane(layer=layer, step=step, rows=rows)
-            if rows > 1 and (plane.channel + plane.length) * 4 > _L1_SHARE * target.l1:
+    fold = _fold(layer, target.lanes)
+    strips = -(-layer.output[1] // fold)
+    for vectors in range(1, min(target.registers // 4, strips) + 1):
+        for parts in range(1, -(-strips // vectors) + 1):
+            rows = parts * vectors * fold
+            plane = Plane(layer=layer, step=target.lanes, rows=rows, fold=fold)
+            if parts > 1 and (plane.channel + plane.length) * 4 > _L1_SHARE * target.l1:
                 break
             tile = Tile(
                 filters=1,
@@ -115,6 +117,7 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
                 lanes=target.lanes,
                 chunk=_channels(plane, target),
                 rows=rows,
+                strip=plane.strip // target.lanes,
                 parallel="channels",
             )
             seconds = cost.tile_seconds(plane, tile, work, target) / target.cores
@@ -122,6 +125,12 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
                 best = Kernel(tile=tile, plane=plane, seconds=seconds)
     assert best is not None
     return best
+
+
+def _fold(layer: Layer, lanes: int) -> int:
+    """Return how many rows a vector of a depthwise layer covers, one at least."""
+    row = Plane(layer=layer, step=lanes, rows=1)
+    return max((lanes - layer.output[2]) // row.pitch + 1, 1) if row.pitch <= lanes else 1
 
 
 def _channels(plane: Plane, target: Target) -> int:

@@ -28,6 +28,9 @@ class Tile:
         The plane's tile, see `Plane`.
     parallel : {"tiles", "filters", "channels"}
         What threads divide among themselves.
+    strip : int
+        Vectors of a strip of rows, when threads divide channels; a register tile then holds a
+        vector each of `vectors` strips.
     op : {"conv2d", "linear"}
     """
 
@@ -39,6 +42,7 @@ class Tile:
     run: int = 0
     last: int = 1
     direct: int = 0
+    strip: int = 1
     parallel: str = "tiles"
     op: str = "conv2d"
 

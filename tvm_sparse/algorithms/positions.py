@@ -113,7 +113,8 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
     -------
     PrimFunc
         Of (X, values (rows / tile.filters, taps, tile.filters) float32, offset (taps,) int32, Y).
-        Each group's filters are filled up to a multiple of `tile.filters`.
+        Each group's filters are filled up to a multiple of `tile.filters`. A kernel that works
+        channel by channel knows its offsets and has no such argument.
     """
     x_shape, y_shape = shapes(layer)
     batch, tiles, groups = _grid(layer, plane)
@@ -123,6 +124,42 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
     space = T.int64(layer.weight[1] * plane.channel)
     pack, store, attrs = packing(layer, plane), storing(layer, plane, group_rows), tile.annotation
 
+    def offset_of(offset, k):
+        return plane.offset_of(k) if offset is None else T.Cast("int64", offset[k])
+
+    @T.macro
+    def body(X, values, offset, Y):
+        packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
+        A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
+        pack(X, packed)
+        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, taps):
+            with T.sblock("product"):
+                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
+                T.reads(packed[vb, vt, vo // group_rows, 0:space], values[vo // block, vk, vo % block])
+                T.writes(A[vb, vt, vo, vi])
+                T.sblock_attr({"tvm_sparse.tile": attrs})
+                with T.init():
+                    A[vb, vt, vo, vi] = T.float32(0)
+                A[vb, vt, vo, vi] = (
+                    A[vb, vt, vo, vi]
+                    + values[vo // block, vk, vo % block]
+                    * packed[vb, vt, vo // group_rows, offset_of(offset, vk) + plane.start_of(vi)]
+                )
+        store(A, Y, None)
+
+    if tile.parallel == "channels":
+
+        @T.prim_func(s_tir=True, private=True)
+        def depthwise_product(
+            X: T.Buffer(x_shape, "float32"),
+            values: T.Buffer((number // block, taps, block), "float32"),
+            Y: T.Buffer(y_shape, "float32"),
+        ):
+            T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+            body(X, values, None, Y)
+
+        return depthwise_product
+
     @T.prim_func(s_tir=True, private=True)
     def dense_product(
         X: T.Buffer(x_shape, "float32"),
@@ -131,26 +168,7 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
         Y: T.Buffer(y_shape, "float32"),
     ):
         T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-        packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
-        A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
-        pack(X, packed)
-        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, taps):
-            with T.sblock("product"):
-                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
-                T.reads(
-                    packed[vb, vt, vo // group_rows, 0:space],
-                    values[vo // block, vk, vo % block], offset[0:taps],
-                )  # fmt: skip
-                T.writes(A[vb, vt, vo, vi])
-                T.sblock_attr({"tvm_sparse.tile": attrs})
-                with T.init():
-                    A[vb, vt, vo, vi] = T.float32(0)
-                A[vb, vt, vo, vi] = (
-                    A[vb, vt, vo, vi]
-                    + values[vo // block, vk, vo % block]
-                    * packed[vb, vt, vo // group_rows, T.Cast("int64", offset[vk]) + vi]
-                )
-        store(A, Y, None)
+        body(X, values, offset, Y)
 
     return dense_product
 
