@@ -51,19 +51,36 @@ def _fill_run(width, fill):
 
 def _copy_run(width, at_source):
     """Return a macro that copies `width` floats; `at_source` maps a float's number to indices."""
-    full, rest = width // _CHUNK, width % _CHUNK
+    full, rest = width // _CHUNK, _pieces(width)
+
+    @T.macro
+    def piece(dst, b, t, g, at, src, start, begin, number):
+        for j in T.vectorized(T.int64(number)):
+            dst[b, t, g, at + begin + j] = at_source(src, b, start, begin + j)
 
     @T.macro
     def run(dst, b, t, g, at, src, start):
         if full > 0:
             for i in range(T.int64(full)):
-                for j in T.vectorized(T.int64(_CHUNK)):
-                    dst[b, t, g, at + i * _CHUNK + j] = at_source(src, b, start, i * _CHUNK + j)
-        if rest > 0:
-            for j in T.vectorized(T.int64(rest)):
-                dst[b, t, g, at + full * _CHUNK + j] = at_source(src, b, start, full * _CHUNK + j)
+                piece(dst, b, t, g, at, src, start, i * _CHUNK, _CHUNK)
+        if len(rest) > 0:
+            piece(dst, b, t, g, at, src, start, rest[0][0], rest[0][1])
+        if len(rest) > 1:
+            piece(dst, b, t, g, at, src, start, rest[1][0], rest[1][1])
 
     return run
+
+
+def _pieces(width):
+    """Return (begin, floats) of at most two vectors that copy what whole chunks leave.
+
+    The last one may overlap what stands before it: 14 floats are two vectors of eight.
+    """
+    rest, begin = width % _CHUNK, width // _CHUNK * _CHUNK
+    most = rest // 16 * 16 or 1 << rest.bit_length() >> 1
+    left = rest - most
+    last = left if left & (left - 1) == 0 else min(most, 16)
+    return [piece for piece in ((begin, most), (width - last, last)) if piece[1] > 0]
 
 
 def _pack_flat(layer, plane):
