@@ -3,14 +3,20 @@
 Before::
 
     for b, t, g, c: pack
-    for b, t, o, i, k: A[b, t, o, i] += W[o, k] * packed[b, t, o, offset[k] + i]
+    for b, t, o, i, k: A[b, t, o, i] += W[o, k] * packed[b, t, o, offset of k + i]
     for b, o, y, x: Y[b, o, y, x] = epilogue(A[b, tile, o, lane])
 
 After::
 
     for channel in parallel:
         for tile of rows:
-            pack; vectors of positions, all taps; epilogue
+            pack
+            for vector of columns:
+                several rows of it, all taps, in registers; epilogue
+
+A register tile holds the same columns of neighbouring rows. Offsets of taps are constants, so LLVM
+sees that the last kernel rows of one row read what the first ones of the next rows read: it loads
+each vector once.
 """
 
 from __future__ import annotations
@@ -34,13 +40,12 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     last = loops.inline_all(sch)
     product, pack = sch.get_sblock("product"), sch.get_sblock("pack")
     b, t, o, i, k = sch.get_loops(product)
+    tiles = loops.extent(sch, t)
     chunk, o = sch.split(o, [None, tile.chunk])
     strip, row, vector, lane = sch.split(i, [None, tile.vectors, tile.strip, tile.lanes])
     sch.reorder(b, chunk, t, o, strip, vector, row, k, lane)
-    sums = sch.cache_write(product, 0, "local")
-    sch.reverse_compute_at(sums, vector)
-    loops.vectorize_tile(sch, sums, tile.lanes)
-    sch.merge(sch.get_loops(product)[3], _cut_store(sch, last, tile))
+    sch.set_scope(product, 0, "local")
+    sch.merge(vector, _cut_store(sch, last, tile, tiles))
     b, chunk, t = sch.get_loops(product)[:3]
     sch.compute_at(pack, t)
     sch.parallel(sch.fuse(b, chunk))
@@ -59,15 +64,15 @@ def _fill_registers(sch: s_tir.Schedule, product: Any, row: Any, k: Any) -> None
     sch.unroll(row)
 
 
-def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:
+def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile, tiles: int) -> Any:
+    """Store each register tile as soon as it is computed; return the loop over its columns."""
     b, o, y, x = sch.get_loops(store)
     chunk, o = sch.split(o, [None, tile.chunk])
-    if tile.rows:
-        t, y = sch.split(y, [None, tile.rows])
-        inner = [y, x]
-    else:
-        t, position = sch.split(sch.fuse(y, x), [None, tile.run])
-        inner = [position]
-    sch.reorder(b, chunk, t, o, *inner)
-    loops.vectorize(sch, inner[-1], tile.lanes)
-    return o
+    strips = tile.rows // tile.fold // tile.vectors
+    t, strip, row, folded = sch.split(y, [tiles, strips, tile.vectors, tile.fold])
+    columns = [tile.strip, tile.lanes] if tile.fold == 1 else [1, None]
+    vector, lane = sch.split(x, columns)
+    sch.reorder(b, chunk, t, o, strip, vector, row, folded, lane)
+    sch.vectorize(lane)
+    loops.unroll(sch, [row, folded])
+    return vector

@@ -117,6 +117,7 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
                 lanes=target.lanes,
                 chunk=_channels(plane, target),
                 rows=rows,
+                fold=fold,
                 strip=plane.strip // target.lanes,
                 parallel="channels",
             )

@@ -24,7 +24,7 @@ class Tile:
         0 for all rows.
     direct : int
         1 if register tiles are stored from registers, 0 if a chunk's sums wait in cache.
-    rows, run : int
+    rows, run, fold : int
         The plane's tile, see `Plane`.
     parallel : {"tiles", "filters", "channels"}
         What threads divide among themselves.
@@ -40,6 +40,7 @@ class Tile:
     chunk: int
     rows: int = 0
     run: int = 0
+    fold: int = 0
     last: int = 1
     direct: int = 0
     strip: int = 1
