@@ -43,22 +43,23 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     tiles = loops.extent(sch, t)
     chunk, o = sch.split(o, [None, tile.chunk])
     strip, row, vector, lane = sch.split(i, [None, tile.vectors, tile.strip, tile.lanes])
-    sch.reorder(b, chunk, t, o, strip, vector, row, k, lane)
+    k, tap = sch.split(k, [None, tile.taps])
+    sch.reorder(b, chunk, t, o, strip, vector, k, row, tap, lane)
     sch.set_scope(product, 0, "local")
     sch.merge(vector, _cut_store(sch, last, tile, tiles))
     b, chunk, t = sch.get_loops(product)[:3]
     sch.compute_at(pack, t)
     sch.parallel(sch.fuse(b, chunk))
-    _fill_registers(sch, product, row, k)
+    _fill_registers(sch, product, k)
     return sch
 
 
-def _fill_registers(sch: s_tir.Schedule, product: Any, row: Any, k: Any) -> None:
+def _fill_registers(sch: s_tir.Schedule, product: Any, k: Any) -> None:
     """Unroll rows and taps: equal loads of different rows become one, weights stay in registers."""
-    *_, lane = sch.get_loops(product)
+    *_, row, tap, lane = sch.get_loops(product)
     sch.vectorize(lane)
-    loops.unroll(sch, [row, k])
-    first = sch.decompose_reduction(product, row)
+    loops.unroll(sch, [row, tap])
+    first = sch.decompose_reduction(product, k)
     *_, row, lane = sch.get_loops(first)
     sch.vectorize(lane)
     sch.unroll(row)

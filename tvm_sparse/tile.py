@@ -31,6 +31,8 @@ class Tile:
     strip : int
         Vectors of a strip of rows, when threads divide channels; a register tile then holds a
         vector each of `vectors` strips.
+    taps : int
+        Taps that are unrolled then; a divisor of a channel's taps.
     op : {"conv2d", "linear"}
     """
 
@@ -44,6 +46,7 @@ class Tile:
     last: int = 1
     direct: int = 0
     strip: int = 1
+    taps: int = 1
     parallel: str = "tiles"
     op: str = "conv2d"
 

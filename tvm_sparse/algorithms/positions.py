@@ -135,7 +135,9 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
         for b, t, o, i, k in T.grid(batch, tiles, number, lanes, taps):
             with T.sblock("product"):
                 vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
-                T.reads(packed[vb, vt, vo // group_rows, 0:space], values[vo // block, vk, vo % block])
+                T.reads(
+                    packed[vb, vt, vo // group_rows, 0:space], values[vo // block, vk, vo % block]
+                )
                 T.writes(A[vb, vt, vo, vi])
                 T.sblock_attr({"tvm_sparse.tile": attrs})
                 with T.init():
