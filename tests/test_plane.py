@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tvm_sparse.layer import Layer
@@ -40,10 +40,12 @@ def packed(plane: Plane, image: np.ndarray) -> np.ndarray:
     return out.reshape(-1)
 
 
-@given(windows, st.integers(1, 3))
+@given(windows, st.integers(1, 3), st.integers(0, 2))
 @settings(max_examples=80, deadline=None)
-def test_every_tap_is_one_offset_away(layer: Layer, rows: int) -> None:
-    plane = Plane(layer=layer, step=16, rows=min(rows, layer.output[1]))
+def test_every_tap_is_one_offset_away(layer: Layer, rows: int, fold: int) -> None:
+    rows = min(rows, layer.output[1] // max(fold, 1))
+    assume(rows > 0)
+    plane = Plane(layer=layer, step=16, rows=rows * max(fold, 1), fold=fold)
     image = np.random.default_rng(0).random((3, *layer.input[1:]))
     flat, offsets = packed(plane, image), plane.offsets().reshape(3, *layer.kernel)
     (top, left, _, _), (sh, sw), (dh, dw) = layer.padding, layer.stride, layer.dilation
@@ -53,16 +55,17 @@ def test_every_tap_is_one_offset_away(layer: Layer, rows: int) -> None:
                 iy, ix = y * sh + ky * dh - top, x * sw + kx * dw - left
                 inside = 0 <= iy < layer.input[1] and 0 <= ix < layer.input[2]
                 expected = image[c, iy, ix] if inside else 0.0
-                assert flat[offsets[c, ky, kx] + plane.lane_of(y, x)] == expected
+                at = offsets[c, ky, kx] + plane.start_of(plane.lane_of(y, x))
+                assert flat[at] == expected
 
 
-@given(windows, st.integers(1, 5))
+@given(windows, st.integers(1, 5), st.integers(0, 3))
 @settings(deadline=None)
-def test_no_lane_reads_beyond_its_channel(layer: Layer, rows: int) -> None:
-    plane = Plane(layer=layer, step=48, rows=rows)
+def test_no_lane_reads_beyond_its_channel(layer: Layer, rows: int, fold: int) -> None:
+    plane = Plane(layer=layer, step=48, rows=rows * max(fold, 1), fold=fold)
     assert plane.length % 48 == 0
     furthest = plane.offsets().max() % plane.channel % plane.size
-    assert furthest + plane.length <= plane.size
+    assert furthest + plane.start_of(plane.length - 1) < plane.size
 
 
 def test_channels_lie_an_odd_number_of_cache_lines_apart() -> None:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.tile import PanelTile, Tile
@@ -41,6 +43,9 @@ _PACK = {  # cycles a packed vector
     "rows": 8.0,
     "phases": 8.0,
 }
+_PACK_CHANNEL = 1.5  # the same when a channel's tile is copied within L1
+_STORE_ROW = 1.0  # cycles to store such a kernel's vector, or each row that it holds
+_AROUND = 4.0  # cycles around a register tile of such a kernel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +112,26 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     share = -(-parts // threads) / parts
     alone = 0.0 if tile.parallel == "tiles" else pack * (1 - share)
     return ((product + sums + store + pack + far) * share + alone) / (target.ghz * 1e9)
+
+
+def channel_seconds(plane: Plane, tile: Tile, target: Target) -> float:
+    """Predict the time of a depthwise or pooling kernel on one core; parameters as `tile_seconds`.
+
+    Rows of a register tile share the vectors they read; weights that fill no more than half of the
+    registers stay there.
+    """
+    layer = plane.layer
+    tiles = plane.tiles * layer.input[0] * layer.filters
+    vectors = plane.length / tile.lanes
+    first = np.arange(tile.vectors)[:, None] * plane.fold * plane.pitch
+    taps = plane.offset_of(np.arange(layer.taps)) + first
+    loads = 2 * len(np.unique(taps)) / tile.vectors if tile.taps == layer.taps else 2 * layer.taps
+    if layer.taps > target.registers // 2:
+        loads += layer.taps / (1 if tile.taps == layer.taps else tile.vectors)
+    product = max(layer.taps / target.fma_per_cycle, loads / target.loads_per_cycle)
+    cycles = tiles * vectors * (product + _STORE_ROW * plane.fold + _AROUND / tile.vectors)
+    cycles += tiles * plane.channel / tile.lanes * _PACK_CHANNEL
+    return (cycles + _far_lines(plane, target) * _FAR_LINE) / (target.ghz * 1e9)
 
 
 def panel_seconds(

@@ -76,6 +76,8 @@ def dense(layer: Layer, kernel: Kernel, weight: Weight) -> Implementation:
         return _bound(filters.dense(layer, tile), "dense_linear", values)
     plane, tile = _placed(kernel)
     func = positions.dense(layer, plane, tile)
+    if tile.parallel == "channels":
+        return _bound(func, f"dense_{layer.op}", values)
     return _bound(func, f"dense_{layer.op}", values, plane.offsets())
 
 
@@ -83,14 +85,14 @@ def max_pool(window: Layer, kernel: Kernel) -> Implementation:
     """Return max pooling over a window, given as a depthwise layer."""
     plane, tile = _placed(kernel)
     func = pool2d.maximum(window, plane, tile)
-    return _bound(func, "max_pool", plane.offsets())
+    return _bound(func, "max_pool")
 
 
 def average_pool(window: Layer, kernel: Kernel, share: Array) -> Implementation:
     """Return average pooling; `share` (Ho, Wo) is one over the inputs that count."""
     plane, tile = _placed(kernel)
     func = pool2d.average(window, plane, tile)
-    return _bound(func, "average_pool", plane.offsets(), share)
+    return _bound(func, "average_pool", share)
 
 
 def _bound(func: tirx.PrimFunc, name: str, *constants: Array) -> Implementation:

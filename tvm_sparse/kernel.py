@@ -103,12 +103,15 @@ def register_tiles(
 def by_channels(layer: Layer, target: Target) -> Kernel:
     """Return the kernel of a depthwise convolution or a pooling window."""
     best: Kernel | None = None
-    work = Work(blocks=layer.filters, taps=layer.filters * layer.taps, filters=1, indexed=False)
-    for vectors in range(1, min(target.registers // 2, 8) + 1):
-        step = vectors * target.lanes
-        for rows in range(1, layer.output[1] + 1):
-            plane = Plane(layer=layer, step=step, rows=rows)
-            if rows > 1 and (plane.channel + plane.length) * 4 > _L1_SHARE * target.l1:
+    fold = _fold(layer, target.lanes)
+    strips = -(-layer.output[1] // fold)
+    taps = _unrolled(layer, target)
+    most = target.registers // (4 if taps == layer.taps else 2)
+    for vectors in range(1, min(most, strips, 8) + 1):
+        for parts in range(1, -(-strips // vectors) + 1):
+            rows = parts * vectors * fold
+            plane = Plane(layer=layer, step=target.lanes, rows=rows, fold=fold)
+            if parts > 1 and (plane.channel + plane.length) * 4 > _L1_SHARE * target.l1:
                 break
             tile = Tile(
                 filters=1,
@@ -117,13 +120,31 @@ def by_channels(layer: Layer, target: Target) -> Kernel:
                 lanes=target.lanes,
                 chunk=_channels(plane, target),
                 rows=rows,
+                fold=fold,
+                strip=plane.strip // target.lanes,
+                taps=taps,
                 parallel="channels",
             )
-            seconds = cost.tile_seconds(plane, tile, work, target) / target.cores
+            seconds = cost.channel_seconds(plane, tile, target) / target.cores
             if best is None or seconds < best.seconds:
                 best = Kernel(tile=tile, plane=plane, seconds=seconds)
     assert best is not None
     return best
+
+
+def _fold(layer: Layer, lanes: int) -> int:
+    """Return how many rows a vector of a depthwise layer covers, one at least."""
+    row = Plane(layer=layer, step=lanes, rows=1)
+    return min(max((lanes - layer.output[2]) // row.pitch + 1, 1), layer.output[1])
+
+
+def _unrolled(layer: Layer, target: Target) -> int:
+    """Return how many taps of a depthwise layer to unroll: all, those of a kernel row, or one.
+
+    Unrolling all lets neighbouring rows share what they read; more weights than registers would
+    push these reads back to memory.
+    """
+    return next((n for n in (layer.taps, layer.kernel[1]) if n <= target.registers), 1)
 
 
 def _channels(plane: Plane, target: Target) -> int:

@@ -46,6 +46,9 @@ class Plane:
         Positions of a tile in the flat layout; a multiple of `step`.
     in_place : bool
         Whether taps of the flat layout read the input where it stands; nothing is packed.
+    fold : int
+        Output rows of a strip, which begins at a lane that is a multiple of `step`; `rows` is a
+        multiple of it. 0 when a tile is a single strip.
     """
 
     layer: Layer
@@ -53,6 +56,7 @@ class Plane:
     rows: int = 0
     run: int = 0
     in_place: bool = False
+    fold: int = 0
 
     @property
     def flat(self) -> bool:
@@ -77,7 +81,12 @@ class Plane:
         """Lanes computed for a tile."""
         if self.flat:
             return self.run
-        used = (self.rows - 1) * self.pitch + self.layer.output[2]
+        return self.strip * (self.rows // self.fold if self.fold else 1)
+
+    @cached_property
+    def strip(self) -> int:
+        """Lanes of a strip of rows."""
+        used = ((self.fold or self.rows) - 1) * self.pitch + self.layer.output[2]
         return -(-used // self.step) * self.step
 
     @cached_property
@@ -132,7 +141,8 @@ class Plane:
             floats = self.run
         else:
             furthest = self.reach[0] * self.pitch + self.reach[1]
-            floats = max(self.length + furthest, self.packed_rows * self.pitch + self.shared)
+            last = self.start_of(self.length - self.strip) + self.strip
+            floats = max(last + furthest, self.packed_rows * self.pitch + self.shared)
         return (-(-floats // _LINE) | 1) * _LINE
 
     @cached_property
@@ -150,18 +160,23 @@ class Plane:
         channels = np.arange(self.layer.weight[1], dtype=np.int64) * self.channel
         if self.flat:
             return channels.astype(np.int32)
-        (kernel_h, kernel_w), (dh, dw), (sh, sw) = (
-            self.layer.kernel,
-            self.layer.dilation,
-            self.layer.stride,
-        )
-        y, x = np.arange(kernel_h) * dh, np.arange(kernel_w) * dw
+        taps = np.arange(math.prod(self.layer.kernel), dtype=np.int64)
+        flat: npt.NDArray[np.int32] = (channels[:, None] + self.offset_of(taps)).reshape(-1)
+        return flat.astype(np.int32)
+
+    def offset_of(self, tap: Any) -> Any:
+        """Return a tap's offset in the packed input of its channel; integers or TIR expressions."""
+        (dh, dw), (sh, sw) = self.layer.dilation, self.layer.stride
+        y, x = tap // self.layer.kernel[1] * dh, tap % self.layer.kernel[1] * dw
         phase_y, phase_x = y % sh // self.phase_step[0], x % sw // self.phase_step[1]
-        phase = phase_y[:, None] * self.phases[1] + phase_x
-        shift = (y // sh * self.pitch)[:, None] + x // sw
-        offsets = channels[:, None, None] + phase * self.size + shift
-        flat: npt.NDArray[np.int32] = offsets.reshape(-1).astype(np.int32)
-        return flat
+        phase = phase_y * self.phases[1] + phase_x
+        return phase * self.size + y // sh * self.pitch + x // sw
+
+    def start_of(self, lane: Any) -> Any:
+        """Return where a lane's first row and column stand in a packed phase."""
+        if not self.fold:
+            return lane
+        return lane // self.strip * (self.fold * self.pitch) + lane % self.strip
 
     def tile_of(self, y: Any, x: Any) -> Any:
         """Return the tile that computes output position (y, x); integers or TIR expressions."""
@@ -171,7 +186,10 @@ class Plane:
         """Return the lane of its tile that holds output position (y, x)."""
         if self.flat:
             return (y * self.layer.output[-1] + x) % self.run
-        return y % self.rows * self.pitch + x
+        if not self.fold:
+            return y % self.rows * self.pitch + x
+        row = y % self.rows
+        return row // self.fold * self.strip + row % self.fold * self.pitch + x
 
 
 def _phases(layer: Layer, axis: int) -> tuple[int, int]:

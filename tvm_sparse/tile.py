@@ -26,10 +26,15 @@ class Tile:
         1 if taps read the input where it stands, see `Plane`.
     direct : int
         1 if register tiles are stored from registers, 0 if a chunk's sums wait in cache.
-    rows, run : int
+    rows, run, fold : int
         The plane's tile, see `Plane`.
     parallel : {"tiles", "filters", "channels"}
         What threads divide among themselves.
+    strip : int
+        Vectors of a strip of rows, when threads divide channels; a register tile then holds a
+        vector each of `vectors` strips.
+    taps : int
+        Taps that are unrolled then; a divisor of a channel's taps.
     op : {"conv2d", "linear"}
     """
 
@@ -39,9 +44,12 @@ class Tile:
     chunk: int
     rows: int = 0
     run: int = 0
+    fold: int = 0
     last: int = 1
     in_place: int = 0
     direct: int = 0
+    strip: int = 1
+    taps: int = 1
     parallel: str = "tiles"
     op: str = "conv2d"
 

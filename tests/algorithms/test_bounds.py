@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 import pytest
 import torch
@@ -58,6 +60,16 @@ def check(layer: Layer, target: Target) -> None:
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_convolution_leaves_its_buffers(layer: Layer, x86: Target) -> None:
     check(layer, x86)
+
+
+@given(layer=layers(), filters=st.integers(1, 2))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_depthwise_layer_leaves_its_buffers(layer: Layer, filters: int, x86: Target) -> None:
+    weight = (layer.channels * filters, 1, *layer.kernel)
+    layer = replace(layer, weight=weight, groups=layer.channels)
+    x, dense = kernels.inputs(layer), kernels.weights(layer)
+    actual = kernels.run_dense(layer, dense, x, x86, bounds.NAME)
+    kernels.assert_close(actual, kernels.reference(layer, x, dense), 1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])

@@ -153,18 +153,3 @@ def test_the_dense_kernel_equals_the_dense_operator(layer: Layer, target: Target
     weight, x = kernels.weights(layer), kernels.inputs(layer)
     actual = kernels.run_dense(layer, weight, x, target)
     kernels.assert_close(actual, kernels.reference(layer, x, weight), 1e-5)
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        conv((8, 1, 3, 3), (1, 14, 14), groups=8, padding=(1, 1, 1, 1)),
-        conv((16, 1, 3, 3), (2, 15, 14), groups=8, padding=(1, 1, 1, 1), stride=(2, 2)),
-        conv((5, 1, 5, 5), (1, 33, 40), groups=5, padding=(4, 4, 4, 4), dilation=(2, 2)),
-    ],
-    ids=["plain", "two filters a channel, stride 2", "5×5, dilation 2"],
-)
-def test_depthwise_layers_equal_the_dense_operator(layer: Layer, target: Target) -> None:
-    weight, x = kernels.weights(layer), kernels.inputs(layer)
-    actual = kernels.run_dense(layer, weight, x, target)
-    kernels.assert_close(actual, kernels.reference(layer, x, weight), 1e-5)

@@ -6,6 +6,7 @@ from tvm.script import tirx as T
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 
+_NARROWEST = 4  # floats of the narrowest vector worth a shuffle
 _CHUNK = 64  # floats copied by one vector statement; LLVM splits it into registers
 
 
@@ -50,19 +51,36 @@ def _fill_run(width, fill):
 
 def _copy_run(width, at_source):
     """Return a macro that copies `width` floats; `at_source` maps a float's number to indices."""
-    full, rest = width // _CHUNK, width % _CHUNK
+    full, rest = width // _CHUNK, _pieces(width)
+
+    @T.macro
+    def piece(dst, b, t, g, at, src, start, begin, number):
+        for j in T.vectorized(T.int64(number)):
+            dst[b, t, g, at + begin + j] = at_source(src, b, start, begin + j)
 
     @T.macro
     def run(dst, b, t, g, at, src, start):
         if full > 0:
             for i in range(T.int64(full)):
-                for j in T.vectorized(T.int64(_CHUNK)):
-                    dst[b, t, g, at + i * _CHUNK + j] = at_source(src, b, start, i * _CHUNK + j)
-        if rest > 0:
-            for j in T.vectorized(T.int64(rest)):
-                dst[b, t, g, at + full * _CHUNK + j] = at_source(src, b, start, full * _CHUNK + j)
+                piece(dst, b, t, g, at, src, start, i * _CHUNK, _CHUNK)
+        if len(rest) > 0:
+            piece(dst, b, t, g, at, src, start, rest[0][0], rest[0][1])
+        if len(rest) > 1:
+            piece(dst, b, t, g, at, src, start, rest[1][0], rest[1][1])
 
     return run
+
+
+def _pieces(width):
+    """Return (begin, floats) of at most two vectors that copy what whole chunks leave.
+
+    The last one may overlap what stands before it: 14 floats are two vectors of eight.
+    """
+    rest, begin = width % _CHUNK, width // _CHUNK * _CHUNK
+    most = rest // 16 * 16 or 1 << rest.bit_length() >> 1
+    left = rest - most
+    last = left if left & (left - 1) == 0 else min(most, 16)
+    return [piece for piece in ((begin, most), (width - last, last)) if piece[1] > 0]
 
 
 def _pack_flat(layer, plane):
@@ -136,13 +154,13 @@ def _pack_phases(layer, plane, fill):
     batch, height, width = (T.int64(v) for v in layer.input)
     groups, channels, tiles = (T.int64(v) for v in (layer.groups, layer.weight[1], plane.tiles))
     (sh, sw), top, left = layer.stride, layer.padding[0], layer.padding[1]
-    (_, phases_x), (step_y, step_x) = plane.phases, plane.phase_step
-    phases = T.int64(plane.phases[0] * phases_x)
+    (phases_y, phases_x), (step_y, step_x) = plane.phases, plane.phase_step
     rows, columns, pitch, size = plane.rows, plane.columns, plane.pitch, plane.size
-    packed_rows = T.int64(plane.packed_rows)
+    packed_rows, all_x = T.int64(plane.packed_rows), phases_x * size
     begin, stop = _inside(layer, plane)
     fill_row, fill_end = _fill_run(pitch, fill), _fill_run(size - plane.packed_rows * pitch, fill)
-    inside = _copy_strided(stop - begin, sw)
+    paired = sw == 2 and phases_x == 2 and stop - begin >= _NARROWEST
+    inside = _copy_pairs(stop - begin) if paired else _copy_strided(stop - begin, sw)
 
     @T.macro
     def edge(packed, vb, vt, vg, at, X, channel, y, x, first, number):
@@ -154,33 +172,76 @@ def _pack_phases(layer, plane, fill):
             )
 
     @T.macro
-    def row(packed, vb, vt, vg, at, X, channel, y, x):
-        edge(packed, vb, vt, vg, at, X, channel, y, x, 0, begin)
-        inside(packed, vb, vt, vg, at + begin, X, channel, y, x + begin * sw)
-        edge(packed, vb, vt, vg, at, X, channel, y, x, stop, columns - stop)
+    def row(packed, vb, vt, vg, at, X, channel, y):
+        for p in T.unroll(T.int64(phases_x)):
+            edge(packed, vb, vt, vg, at + p * size, X, channel, y, p * step_x - left, 0, begin)
+            if not paired:
+                inside(
+                    packed, vb, vt, vg, at + p * size + begin,
+                    X, channel, y, p * step_x - left + begin * sw,
+                )  # fmt: skip
+            edge(
+                packed, vb, vt, vg, at + p * size,
+                X, channel, y, p * step_x - left, stop, columns - stop,
+            )  # fmt: skip
+        if paired:
+            inside(packed, vb, vt, vg, at + begin, size, X, channel, y, begin * sw - left)
+
+    @T.macro
+    def each(do, packed, vb, vt, vg, at):
+        for p in T.unroll(T.int64(phases_x)):
+            do(packed, vb, vt, vg, at + p * size)
 
     def y_of(t, r, p):
-        return (t * rows + r) * sh + p % phases // phases_x * step_y
+        return (t * rows + r) * sh + p % phases_y * step_y
 
     @T.macro
     def pack(X, packed):
-        for b, t, g, p in T.grid(batch, tiles, groups, channels * phases):
+        for b, t, g, p in T.grid(batch, tiles, groups, channels * phases_y):
             with T.sblock("pack"):
                 vb, vt, vg, vp = T.axis.remap("SSSS", [b, t, g, p])
-                T.reads(X[vb, vg * channels + vp // phases, 0:height, 0:width])
-                T.writes(packed[vb, vt, vg, vp * size : vp * size + size])
+                T.reads(X[vb, vg * channels + vp // phases_y, 0:height, 0:width])
+                T.writes(packed[vb, vt, vg, vp * all_x : vp * all_x + all_x])
                 for r in range(packed_rows):
                     if top <= y_of(vt, r, vp) and y_of(vt, r, vp) < height + top:
                         row(
-                            packed, vb, vt, vg, vp * size + r * pitch,
-                            X, vg * channels + vp // phases, y_of(vt, r, vp) - top,
-                            vp % phases_x * step_x - left,
+                            packed, vb, vt, vg, vp * all_x + r * pitch,
+                            X, vg * channels + vp // phases_y, y_of(vt, r, vp) - top,
                         )  # fmt: skip
                     else:
-                        fill_row(packed, vb, vt, vg, vp * size + r * pitch)
-                fill_end(packed, vb, vt, vg, vp * size + plane.packed_rows * pitch)
+                        each(fill_row, packed, vb, vt, vg, vp * all_x + r * pitch)
+                each(fill_end, packed, vb, vt, vg, vp * all_x + plane.packed_rows * pitch)
 
     return pack
+
+
+def _copy_pairs(number):
+    """Return a macro that copies a row's even floats to one phase and its odd floats to the next.
+
+    The last vector overlaps the one before it, so that all are whole.
+    """
+    width = max(w for w in (16, 8, _NARROWEST) if w <= number)
+
+    def pick(X, b, channel, y, x, odd):
+        pair = X[b, channel, y, T.Ramp(x, 1, 2 * width)]
+        return T.Shuffle([pair], list(range(odd, 2 * width, 2)))
+
+    @T.macro
+    def part(packed, b, t, g, at, size, X, channel, y, x):
+        packed[b, t, g, T.Ramp(at, 1, width)] = pick(X, b, channel, y, x, 0)
+        packed[b, t, g, T.Ramp(at + size, 1, width)] = pick(X, b, channel, y, x, 1)
+
+    @T.macro
+    def copy(packed, b, t, g, at, size, X, channel, y, x):
+        for i in range(T.int64(number // width)):
+            part(packed, b, t, g, at + i * width, size, X, channel, y, x + i * width * 2)
+        if number % width > 0:
+            part(
+                packed, b, t, g, at + number - width, size,
+                X, channel, y, x + (number - width) * 2,
+            )  # fmt: skip
+
+    return copy
 
 
 def _copy_strided(number, stride):

@@ -23,7 +23,7 @@ def maximum(layer: Layer, plane: Plane, tile: Tile):
     Returns
     -------
     PrimFunc
-        Of (X, offset (taps,) int32, Y).
+        Of (X, Y).
     """
     return _pool(layer, plane, tile, _LOWEST, lambda a, b: T.max(a, b))
 
@@ -34,7 +34,7 @@ def average(layer: Layer, plane: Plane, tile: Tile):
     Returns
     -------
     PrimFunc
-        Of (X, offset (taps,) int32, share (Ho, Wo) float32, Y); `share` is one over the number of
+        Of (X, share (Ho, Wo) float32, Y); `share` is one over the number of
         inputs that count at each output position.
     """
     return _pool(layer, plane, tile, 0.0, lambda a, b: a + b)
@@ -48,20 +48,20 @@ def _pool(layer, plane, tile, start, combine):
     pack = packing(layer, plane, start)
 
     @T.macro
-    def body(X, offset, share, Y):
+    def body(X, share, Y):
         packed = T.sblock_alloc_buffer((batch, tiles, filters, space))
         A = T.sblock_alloc_buffer((batch, tiles, filters, lanes))
         pack(X, packed)
         for b, t, o, i, k in T.grid(batch, tiles, filters, lanes, taps):
             with T.sblock("product"):
                 vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
-                T.reads(packed[vb, vt, vo, 0:space], offset[0:taps])
+                T.reads(packed[vb, vt, vo, 0:space])
                 T.writes(A[vb, vt, vo, vi])
                 T.sblock_attr({"tvm_sparse.tile": attrs})
                 with T.init():
                     A[vb, vt, vo, vi] = T.float32(start)
                 A[vb, vt, vo, vi] = combine(
-                    A[vb, vt, vo, vi], packed[vb, vt, vo, T.Cast("int64", offset[vk]) + vi]
+                    A[vb, vt, vo, vi], packed[vb, vt, vo, plane.offset_of(vk) + plane.start_of(vi)]
                 )
         for b, o, y, x in T.grid(batch, filters, out_h, out_w):
             with T.sblock("store"):
@@ -78,22 +78,20 @@ def _pool(layer, plane, tile, start, combine):
         @T.prim_func(s_tir=True, private=True)
         def max_pool(
             X: T.Buffer((batch, filters, in_h, in_w), "float32"),
-            offset: T.Buffer((taps,), "int32"),
             Y: T.Buffer((batch, filters, out_h, out_w), "float32"),
         ):
             T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-            body(X, offset, None, Y)
+            body(X, None, Y)
 
         return max_pool
 
     @T.prim_func(s_tir=True, private=True)
     def average_pool(
         X: T.Buffer((batch, filters, in_h, in_w), "float32"),
-        offset: T.Buffer((taps,), "int32"),
         share: T.Buffer((out_h, out_w), "float32"),
         Y: T.Buffer((batch, filters, out_h, out_w), "float32"),
     ):
         T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-        body(X, offset, share, Y)
+        body(X, share, Y)
 
     return average_pool

@@ -121,7 +121,8 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
     -------
     PrimFunc
         Of (X, values (rows / tile.filters, taps, tile.filters) float32, offset (taps,) int32, Y).
-        Each group's filters are filled up to a multiple of `tile.filters`.
+        Each group's filters are filled up to a multiple of `tile.filters`. A kernel that works
+        channel by channel knows its offsets and has no such argument.
     """
     x_shape, y_shape = shapes(layer)
     batch, tiles, groups = _grid(layer, plane)
@@ -132,22 +133,48 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
     pack, store, attrs = packing(layer, plane), storing(layer, plane, group_rows), tile.annotation
     read, region = reading(layer, plane)
 
+    def offset_of(offset, k):
+        return plane.offset_of(k) if offset is None else T.Cast("int64", offset[k])
+
     @T.macro
     def multiply(source, values, offset, A):
         for b, t, o, i, k in T.grid(batch, tiles, number, lanes, taps):
             with T.sblock("product"):
                 vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
                 T.reads(
-                    region(source, vb, vt, vo // group_rows),
-                    values[vo // block, vk, vo % block], offset[0:taps],
-                )  # fmt: skip
+                    region(source, vb, vt, vo // group_rows), values[vo // block, vk, vo % block]
+                )
                 T.writes(A[vb, vt, vo, vi])
                 T.sblock_attr({"tvm_sparse.tile": attrs})
                 with T.init():
                     A[vb, vt, vo, vi] = T.float32(0)
                 A[vb, vt, vo, vi] = A[vb, vt, vo, vi] + values[vo // block, vk, vo % block] * read(
-                    source, vb, vt, vo // group_rows, T.Cast("int64", offset[vk]), vi
+                    source, vb, vt, vo // group_rows, offset_of(offset, vk), plane.start_of(vi)
                 )
+
+    @T.macro
+    def body(X, values, offset, Y):
+        A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
+        if plane.in_place:
+            multiply(X, values, offset, A)
+        else:
+            packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
+            pack(X, packed)
+            multiply(packed, values, offset, A)
+        store(A, Y, None)
+
+    if tile.parallel == "channels":
+
+        @T.prim_func(s_tir=True, private=True)
+        def depthwise_product(
+            X: T.Buffer(x_shape, "float32"),
+            values: T.Buffer((number // block, taps, block), "float32"),
+            Y: T.Buffer(y_shape, "float32"),
+        ):
+            T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+            body(X, values, None, Y)
+
+        return depthwise_product
 
     @T.prim_func(s_tir=True, private=True)
     def dense_product(
@@ -157,14 +184,7 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
         Y: T.Buffer(y_shape, "float32"),
     ):
         T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-        A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
-        if plane.in_place:
-            multiply(X, values, offset, A)
-        else:
-            packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
-            pack(X, packed)
-            multiply(packed, values, offset, A)
-        store(A, Y, None)
+        body(X, values, offset, Y)
 
     return dense_product
 
