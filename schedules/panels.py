@@ -41,7 +41,7 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     vector, lane = sch.split(lane, [None, min(tile.lanes, tile.filters)])
     sch.reorder(panel, tiles, k, row, vector, lane)
     sums = sch.cache_write(product, 0, "local")
-    sch.reverse_compute_at(sums, tiles)
+    sch.reverse_compute_at(sums, tiles, preserve_unit_loops=True)
     loops.vectorize_tile(sch, sums, min(tile.lanes, tile.filters))
     sch.merge(sch.get_loops(product)[1], _cut_store(sch, last, tile))
     outer, inner = sch.get_loops(product)[:2]
