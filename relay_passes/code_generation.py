@@ -22,12 +22,11 @@ NAME = "tvm_sparse"
 def pipeline() -> tuple[Any, Any, Any]:
     """Return the three stages of a TIR pipeline: lowering, host code, device code."""
     lower, host, device = s_tir.pipeline.default_s_tir_pipeline()
-
-    @tvm.transform.module_pass(opt_level=0, name="tvm_sparse.lower")
-    def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
-        return lower(PrefetchWeights()(mod))
-
-    return run, lambda: tvm.transform.Sequential([KeepRegisters(), host()]), device
+    return (
+        tvm.transform.Sequential([PrefetchWeights(), lower]),
+        lambda: tvm.transform.Sequential([KeepRegisters(), host()]),
+        device,
+    )
 
 
 tirx.register_tir_pipeline(NAME, pipeline)

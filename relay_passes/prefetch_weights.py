@@ -42,7 +42,9 @@ def _loop(loop: tirx.For) -> tirx.For:
         return loop
     left = {key: value for key, value in loop.annotations.items() if key != STREAM}
     weight = _weight(loop)
-    ahead = [] if weight is None else [_prefetch(weight, line) for line in _lines(weight)]
+    if weight is None:
+        return compat.with_loop(loop, annotations=left)
+    ahead = [_prefetch(weight, line) for line in _lines(weight)]
     return compat.with_loop(loop, body=tirx.SeqStmt([*ahead, loop.body]), annotations=left)
 
 
