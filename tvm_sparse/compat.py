@@ -6,18 +6,39 @@ from one release to the next is reached from here.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import tvm
 import tvm_ffi
 from tvm import s_tir, sym, tirx
+from tvm.script.parser.core.parser import ScriptMacro
 
 from tvm_sparse import errors
 
 # Errors of ours that are raised inside a pass cross C++ and must come out as what they were.
 for _kind in (errors.ModelError, errors.FormatError, errors.TargetError):
     tvm_ffi.register_error(_kind.__name__, _kind)
+
+
+def _parser_of_caller(macro: ScriptMacro) -> Any:
+    """Return the parser that is expanding a macro, as TVM's own method does.
+
+    That one has Python read the source of every frame on the stack, at every call of a macro: half
+    of the time that building a kernel took.
+    """
+    frame = sys._getframe()
+    while frame is not None:
+        parser = frame.f_globals.get(ScriptMacro.parser_object_name)
+        if parser is not None:
+            return parser
+        frame = frame.f_back  # type: ignore[assignment]
+    raise RuntimeError(f"{ScriptMacro.parser_object_name} not available")
+
+
+if hasattr(ScriptMacro, "_find_parser_def"):
+    ScriptMacro._find_parser_def = _parser_of_caller
 
 
 def analyzer() -> Any:

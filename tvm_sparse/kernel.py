@@ -175,7 +175,8 @@ def _planes(layer: Layer, target: Target) -> tuple[Plane, ...]:
 def _in_place(plane: Plane, target: Target) -> bool:
     """Whether a tile's input can be read where it stands.
 
-    Nothing may be ragged, and lines must spread over all sets of L1, however far apart channels are.
+    Nothing may be ragged, and lines must spread over all sets of L1, however far apart
+    channels are.
     """
     if not plane.flat or plane.positions % plane.run or plane.positions % target.lanes:
         return False
