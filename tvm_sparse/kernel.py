@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -34,11 +34,14 @@ class Kernel:
         The packed input of a `Tile`.
     seconds : float
         Predicted time.
+    rest : Tile, optional
+        The cuts of a second product, over the weights that the first leaves out.
     """
 
     tile: Tile | PanelTile
     plane: Plane | None
     seconds: float
+    rest: Tile | None = None
 
     def __str__(self) -> str:
         """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
@@ -47,7 +50,8 @@ class Kernel:
             return f"{tile.rows} rows × {tile.filters} filters in lanes"
         if tile.parallel == "channels":
             return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
-        return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions"
+        rest = "" if self.rest is None else f" + {self.rest.filters} × {self.rest.vectors}"
+        return f"{tile.filters} filters × {tile.vectors} vectors{rest} of {tile.lanes} positions"
 
 
 @cache
@@ -70,6 +74,22 @@ def sparse(layer: Layer, work: Work, target: Target) -> Kernel:
     found = [tiles(layer, work, target)]
     if layer.op == "linear":
         found.extend(_sparse_panels(layer, work, target))
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def two_parts(layer: Layer, work: Work, rest: Work, target: Target) -> Kernel:
+    """Return the best kernel that adds the product of a rest, filter by filter, to a core's."""
+    found = []
+    for plane in _planes(layer, target):
+        lone = [_tile(plane, rest, 1, v, target) for _, v in register_tiles(1, target, (1,))]
+        costs = [cost.rest_seconds(plane, tile, rest, target, target.cores) for tile in lone]
+        added = min(costs)
+        second = lone[costs.index(added)]
+        for filters, vectors in register_tiles(work.filters, target):
+            tile = replace(_tile(plane, work, filters, vectors, target), direct=0)
+            second = replace(second, chunk=tile.chunk, parallel=tile.parallel, direct=0)
+            seconds = cost.tile_seconds(plane, tile, work, target, target.cores) + added
+            found.append(Kernel(tile=tile, plane=plane, seconds=seconds, rest=second))
     return min(found, key=lambda kernel: kernel.seconds)
 
 

@@ -38,12 +38,11 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
         the rows are not in filter order, of (…, ptr, row (F,) int32, Y).
     """
     x_shape, y_shape = shapes(layer)
-    block, blocks = T.int64(rows.filters), T.int64(rows.blocks)
-    taps, longest = T.int64(len(rows.taps)), T.int64(max(rows.longest, 1))
-    batch, tiles, groups = _grid(layer, plane)
+    block, blocks, taps = T.int64(rows.filters), T.int64(rows.blocks), T.int64(len(rows.taps))
+    batch, tiles, groups = grid(layer, plane)
     number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
     group_rows, space = number // layer.groups, T.int64(layer.weight[1] * plane.channel)
-    pack, attrs = packing(layer, plane), tile.annotation
+    pack, multiply = packing(layer, plane), multiplying(layer, plane, tile, rows)
     in_order = rows.in_order(layer.filters)
     store = storing(layer, plane, int(group_rows) if in_order else 0)
 
@@ -52,28 +51,7 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
         packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
         A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
         pack(X, packed)
-        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, longest):
-            with T.sblock("product"):
-                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
-                T.reads(
-                    packed[vb, vt, vo // group_rows, 0:space],
-                    values[0:taps, vo % block], offset[0:taps], ptr[0 : blocks + 1],
-                )  # fmt: skip
-                T.writes(A[vb, vt, vo, vi])
-                T.sblock_attr({"tvm_sparse.tile": attrs})
-                with T.init():
-                    A[vb, vt, vo, vi] = T.float32(0)
-                if vk < ptr[vo // block + 1] - ptr[vo // block]:
-                    A[vb, vt, vo, vi] = (
-                        A[vb, vt, vo, vi]
-                        + values[ptr[vo // block] + vk, vo % block]
-                        * packed[
-                            vb,
-                            vt,
-                            vo // group_rows,
-                            T.Cast("int64", offset[ptr[vo // block] + vk]) + vi,
-                        ]
-                    )
+        multiply(A, packed, values, offset, ptr)
         store(A, Y, row)
 
     if in_order:
@@ -106,6 +84,58 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
     return reordered_product
 
 
+def multiplying(
+    layer: Layer,
+    plane: Plane,
+    tile: Tile,
+    rows: RowBlocks,
+    name: str = "product",
+    key: str = "tvm_sparse.tile",
+):
+    """Return the macro ``multiply(A, packed, values, offset, ptr)``: the product over row blocks.
+
+    Parameters
+    ----------
+    layer, plane, tile, rows
+        See `sparse`.
+    name, key : str
+        What the TIR block, and its annotation with the tile, are called.
+    """
+    block, blocks, taps = T.int64(rows.filters), T.int64(rows.blocks), T.int64(len(rows.taps))
+    longest = T.int64(max(rows.longest, 1))
+    batch, tiles, _ = grid(layer, plane)
+    number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
+    group_rows, space = number // layer.groups, T.int64(layer.weight[1] * plane.channel)
+    attrs = {key: tile.annotation}
+
+    @T.macro
+    def multiply(A, packed, values, offset, ptr):
+        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, longest):
+            with T.sblock(name):
+                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
+                T.reads(
+                    packed[vb, vt, vo // group_rows, 0:space],
+                    values[0:taps, vo % block], offset[0:taps], ptr[0 : blocks + 1],
+                )  # fmt: skip
+                T.writes(A[vb, vt, vo, vi])
+                T.sblock_attr(attrs)
+                with T.init():
+                    A[vb, vt, vo, vi] = T.float32(0)
+                if vk < ptr[vo // block + 1] - ptr[vo // block]:
+                    A[vb, vt, vo, vi] = (
+                        A[vb, vt, vo, vi]
+                        + values[ptr[vo // block] + vk, vo % block]
+                        * packed[
+                            vb,
+                            vt,
+                            vo // group_rows,
+                            T.Cast("int64", offset[ptr[vo // block] + vk]) + vi,
+                        ]
+                    )
+
+    return multiply
+
+
 def dense(layer: Layer, plane: Plane, tile: Tile):
     """Return the algorithm over all taps of every filter.
 
@@ -116,7 +146,7 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
         Each group's filters are filled up to a multiple of `tile.filters`.
     """
     x_shape, y_shape = shapes(layer)
-    batch, tiles, groups = _grid(layer, plane)
+    batch, tiles, groups = grid(layer, plane)
     block, taps = T.int64(tile.filters), T.int64(layer.taps)
     group_rows = -(-layer.filters // layer.groups // tile.filters) * tile.filters
     number, lanes = T.int64(group_rows * layer.groups), T.int64(tile.span(plane.length))
@@ -166,6 +196,7 @@ def shapes(layer: Layer):
     return tuple(T.int64(v) for v in x), tuple(T.int64(v) for v in y)
 
 
-def _grid(layer, plane):
+def grid(layer: Layer, plane: Plane):
+    """Return batch, tiles and groups as TIR integers."""
     batch = 1 if layer.op == "linear" else layer.input[0]
     return T.int64(batch), T.int64(plane.tiles), T.int64(layer.groups)
