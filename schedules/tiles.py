@@ -51,9 +51,9 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     sch.parallel(both if tile.parallel == "tiles" else chunk)
     for (part, cuts), k in zip(parts, taps, strict=True):
         position = sch.get_loops(part)[2]
-        loops.fill_registers(sch, part, k)
+        loops.fill_registers(sch, part, *k)
         sch.annotate(position, loops.LAST, cuts.last)
-        loops.stream_weights(sch, k)
+        loops.stream_weights(sch, k[-1])
     return sch
 
 
@@ -63,14 +63,18 @@ def _rest(sch: s_tir.Schedule) -> list[tuple[Any, Tile]]:
     return [] if found is None else [(sch.get_sblock("rest"), Tile(**found))]
 
 
-def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> Any:
-    """Loops become (b t), chunk, vectors of positions, rows of a chunk, k, register tile."""
-    b, t, o, i, k = sch.get_loops(product)
+def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> list[Any]:
+    """Loops become (b t), chunk, vectors of positions, rows of a chunk, k, register tile.
+
+    The loop k over taps may be three, over patterns, their kernels and positions, the last of them
+    a part of the register tile; return those that stay loops.
+    """
+    b, t, o, i, *taps = sch.get_loops(product)
     both = sch.fuse(b, t)
     chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters])
     position, vector, lane = sch.split(i, [None, tile.vectors, tile.lanes])
-    sch.reorder(both, chunk, position, row, k, register_row, vector, lane)
-    return k
+    sch.reorder(both, chunk, position, row, *taps, register_row, vector, lane)
+    return list(taps[:2])
 
 
 def _chunks(tile: Tile) -> list[int | None]:

@@ -76,18 +76,26 @@ def check(layer: Layer, weight: Weight, choice: Choice, target: Target, lowering
     kernels.assert_close(actual, kernels.reference(layer, x, weight), 1e-5)
 
 
-@pytest.mark.parametrize("lowering", [code_generation.NAME, bounds.NAME])
 @pytest.mark.parametrize("which", LAYERS)
 @pytest.mark.parametrize(("name", "block"), SCHEMES)
 def test_core_and_rest_together_are_the_dense_operator(
-    name: str, block: Block, which: str, lowering: str, x86: Target
+    name: str, block: Block, which: str, x86: Target
 ) -> None:
     layer = LAYERS[which]
     if formats.get(name).objection(layer.weight, block) is not None:
         assert (name, layer.op) == ("pattern", "linear")
         return
     weight = strayed(layer, name, block, 0.25, 0.05)
-    check(layer, weight, in_two_parts(layer, weight, name, block, x86), x86, lowering)
+    choice = in_two_parts(layer, weight, name, block, x86)
+    check(layer, weight, choice, x86, code_generation.NAME)
+
+
+@pytest.mark.parametrize("which", LAYERS)
+@pytest.mark.parametrize(("name", "block"), [("block", (8, 1)), ("filter", ())])
+def test_neither_part_leaves_its_buffers(name: str, block: Block, which: str, x86: Target) -> None:
+    layer = LAYERS[which]
+    weight = strayed(layer, name, block, 0.25, 0.05)
+    check(layer, weight, in_two_parts(layer, weight, name, block, x86), x86, bounds.NAME)
 
 
 @pytest.mark.parametrize("which", ["no core", "no rest", "nothing"])

@@ -119,6 +119,20 @@ def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     return (product + lists + sums + store) / threads / (target.ghz * 1e9)
 
 
+def pattern_seconds(
+    plane: Plane, tile: Tile, work: Work, patterns: int, target: Target, threads: int = 1
+) -> float:
+    """Predict the time of a kernel over kernel patterns; parameters as `tile_seconds`.
+
+    A tap needs no index, but each filter has as many lists of kernels as there are patterns.
+    """
+    tiles = plane.tiles * plane.layer.input[0]
+    across = tiles * sum(number for _, number in _parts(plane, tile))
+    cycles = across * (work.blocks * patterns * _LIST - work.taps * _TAP)
+    seconds = tile_seconds(plane, tile, work, target, threads)
+    return seconds + cycles / threads / (target.ghz * 1e9)
+
+
 def panel_seconds(
     layer: Layer, tile: PanelTile, work: Work, target: Target, threads: int = 1
 ) -> float:

@@ -36,12 +36,15 @@ class Kernel:
         Predicted time.
     rest : Tile, optional
         The cuts of a second product, over the weights that the first leaves out.
+    by_pattern : bool
+        Whether the product runs over kernels pattern by pattern, and not over row blocks.
     """
 
     tile: Tile | PanelTile
     plane: Plane | None
     seconds: float
     rest: Tile | None = None
+    by_pattern: bool = False
 
     def __str__(self) -> str:
         """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
@@ -50,8 +53,9 @@ class Kernel:
             return f"{tile.rows} rows × {tile.filters} filters in lanes"
         if tile.parallel == "channels":
             return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
-        rest = "" if self.rest is None else f" + {self.rest.filters} × {self.rest.vectors}"
-        return f"{tile.filters} filters × {tile.vectors} vectors{rest} of {tile.lanes} positions"
+        rest = "" if self.rest is None else f", rest {self.rest.filters} × {self.rest.vectors}"
+        rest += ", by pattern" if self.by_pattern else ""
+        return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions{rest}"
 
 
 @cache
@@ -74,6 +78,17 @@ def sparse(layer: Layer, work: Work, target: Target) -> Kernel:
     found = [tiles(layer, work, target)]
     if layer.op == "linear":
         found.extend(_sparse_panels(layer, work, target))
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def by_patterns(layer: Layer, work: Work, patterns: int, target: Target) -> Kernel:
+    """Return the best kernel over kernels that are sorted by pattern, filter by filter."""
+    found = []
+    for plane in _planes(layer, target):
+        for _, vectors in register_tiles(1, target, (1,)):
+            tile = _tile(plane, work, 1, vectors, target)
+            seconds = cost.pattern_seconds(plane, tile, work, patterns, target, target.cores)
+            found.append(Kernel(tile=tile, plane=plane, seconds=seconds, by_pattern=True))
     return min(found, key=lambda kernel: kernel.seconds)
 
 
