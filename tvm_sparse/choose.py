@@ -22,7 +22,7 @@ from tvm_sparse.formats.protocol import Block, Weight
 from tvm_sparse.formats.split import Split, nearest, split
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
-from tvm_sparse.rows import RowBlocks, join
+from tvm_sparse.rows import RowBlocks, every_filter, join
 from tvm_sparse.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -133,11 +133,14 @@ def find(weight: Weight) -> Scheme:
     return Scheme(format=name, block=fitting[name], density=density)
 
 
-def row_blocks(layer: Layer, weight: Weight, used: Scheme) -> RowBlocks:
-    """Return the weight as the row blocks of a scheme, groups one after another."""
-    form = formats.get(used.format)
-    parts = np.split(weight, layer.groups)
-    return join([form.rows(part, used.block) for part in parts], layer.filters // layer.groups)
+def row_blocks(layer: Layer, weight: Weight, used: Scheme, every: bool = False) -> RowBlocks:
+    """Return the weight as the row blocks of a scheme, groups one after another.
+
+    With `every`, filters without weights have rows too.
+    """
+    form, filters = formats.get(used.format), layer.filters // layer.groups
+    parts = [form.rows(part, used.block) for part in np.split(weight, layer.groups)]
+    return join([every_filter(part, filters) if every else part for part in parts], filters)
 
 
 def split_up(layer: Layer, weight: Weight, used: Scheme) -> Split:
@@ -209,7 +212,7 @@ def _two_parts(layer: Layer, weight: Weight, near: tuple[str, Block], target: Ta
     parts = split_up(layer, weight, Scheme(format=near[0], block=near[1]))
     core = _work(layer, parts.core, *near)
     rest = Work(
-        blocks=core.blocks * core.filters,
+        blocks=max(core.blocks * core.filters, layer.filters),
         taps=int(np.count_nonzero(parts.rest)),
         filters=1,
         reordered=core.reordered,

@@ -93,7 +93,7 @@ def _two_parts(choice: Choice, tile: Tile, weight: Weight) -> Implementation:
     layer = choice.layer
     plane, core_tile = _placed(choice.kernel)
     split = split_up(layer, weight, choice.used)
-    core = _never_empty(row_blocks(layer, split.core, choice.used))
+    core = _never_empty(row_blocks(layer, split.core, choice.used, every=True))
     row: list[Array] = []
     if not core.in_order(layer.filters):
         core, *row = _with_zero_row(core, layer)
