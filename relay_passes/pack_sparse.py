@@ -106,7 +106,7 @@ def _row(choice: Choice, weight: Any, nbytes: int) -> LayerReport:
         macs=layer.macs,
         density=float((weight != 0).mean()),
         found=str(choice.found),
-        stored=str(choice.used) if choice.is_sparse else "dense",
+        stored=choice.stored if choice.is_sparse else "dense",
         kernel=str(choice.kernel),
         reason=choice.reason,
         nbytes=nbytes,

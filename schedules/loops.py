@@ -8,6 +8,7 @@ from typing import Any
 from tvm import s_tir, tirx
 
 TILE = "tvm_sparse.tile"
+REST = "tvm_sparse.rest"  # the tile of a second product, which is added to the first
 LAST = "tvm_sparse.last"  # marks the loop over register tiles: the vectors of the last one
 VECTORS = "tvm_sparse.vectors"  # marks the loops over the vectors of such a tile
 STREAM = "tvm_sparse.stream"  # marks the loop over taps, whose weights are read once
@@ -87,15 +88,17 @@ def vectorize_tile(sch: s_tir.Schedule, sums: Any, lanes: int) -> None:
     sch.annotate(vector, VECTORS, 1)
 
 
-def fill_registers(sch: s_tir.Schedule, product: Any, k: Any) -> None:
+def fill_registers(sch: s_tir.Schedule, product: Any, k: Any, last: Any = None) -> None:
     """Keep the sums of the loops inside k in registers: vector lanes, everything else unrolled.
 
     Before: ``for k: for row, vector, lane: sum += ...``, with the sums cleared when k is 0; after,
     they are cleared in front of the loop over k, which is left with nothing but multiply-adds.
+    With `last`, the loops from k to that one stay loops.
     """
     around = sch.get_loops(product)
-    depth = [sch.get(loop) for loop in around].index(sch.get(k))
-    _in_registers(sch, around[depth + 1 :])
+    nest = [sch.get(loop) for loop in around]
+    depth = nest.index(sch.get(k))
+    _in_registers(sch, around[nest.index(sch.get(k if last is None else last)) + 1 :])
     first = sch.decompose_reduction(product, k)
     _in_registers(sch, sch.get_loops(first)[depth:])
 

@@ -15,10 +15,13 @@ After::
                 for register tile of rows:
                     for k: rows × vectors multiply-adds in registers
             epilogue, row by row, vectors along the image's width
+
+A weight in two parts has a second such product in each chunk, with its own register tile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import s_tir, tirx
@@ -37,26 +40,42 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     tile = Tile(**found)
     last = loops.inline_all(sch)
     product = sch.get_sblock("product")
-    k = _cut_product(sch, product, tile)
-    (_store_registers if tile.direct else _store_chunks)(sch, product, last, tile)
-    both, chunk, position = sch.get_loops(product)[:3]
+    parts = [(product, tile), *_rest(sch)]
+    taps = [_cut_product(sch, *part) for part in parts]
+    if tile.direct:
+        _store_registers(sch, product, last, tile)
+    else:
+        _store_chunks(sch, parts, last)
+    both, chunk = sch.get_loops(product)[:2]
     if not tile.in_place:
         sch.compute_at(sch.get_sblock("pack"), both)
     sch.parallel(both if tile.parallel == "tiles" else chunk)
-    loops.fill_registers(sch, product, k)
-    sch.annotate(position, loops.LAST, tile.last)
-    loops.stream_weights(sch, k)
+    for (part, cuts), k in zip(parts, taps, strict=True):
+        position = sch.get_loops(part)[2]
+        loops.fill_registers(sch, part, *k)
+        sch.annotate(position, loops.LAST, cuts.last)
+        loops.stream_weights(sch, k[-1])
     return sch
 
 
-def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> Any:
-    """Loops become (b t), chunk, vectors of positions, rows of a chunk, k, register tile."""
-    b, t, o, i, k = sch.get_loops(product)
+def _rest(sch: s_tir.Schedule) -> list[tuple[Any, Tile]]:
+    """Return the second product and its tile, if the weight is stored in two parts."""
+    found = loops.take_annotation(sch, loops.REST)
+    return [] if found is None else [(sch.get_sblock("rest"), Tile(**found))]
+
+
+def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> list[Any]:
+    """Loops become (b t), chunk, vectors of positions, rows of a chunk, k, register tile.
+
+    The loop k over taps may be three, over patterns, their kernels and positions, the last of them
+    a part of the register tile; return those that stay loops.
+    """
+    b, t, o, i, *taps = sch.get_loops(product)
     both = sch.fuse(b, t)
     chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters])
     position, vector, lane = sch.split(i, [None, tile.vectors, tile.lanes])
-    sch.reorder(both, chunk, position, row, k, register_row, vector, lane)
-    return k
+    sch.reorder(both, chunk, position, row, *taps, register_row, vector, lane)
+    return list(taps[:2])
 
 
 def _chunks(tile: Tile) -> list[int | None]:
@@ -88,13 +107,15 @@ def _flat_loops(sch: s_tir.Schedule, store: Any, tile: Tile) -> list[Any]:
     return [*batch, o, sch.fuse(y, x)]
 
 
-def _store_chunks(sch: s_tir.Schedule, product: Any, store: Any, tile: Tile) -> None:
+def _store_chunks(sch: s_tir.Schedule, parts: Sequence[tuple[Any, Tile]], store: Any) -> None:
     """Leave a chunk's sums in cache, then store it row by row."""
-    row = sch.get_loops(product)[3]
-    sums = sch.cache_write(product, 0, "local")
-    sch.reverse_compute_at(sums, row, preserve_unit_loops=True)
-    loops.vectorize_tile(sch, sums, tile.lanes)
-    sch.merge(sch.get_loops(product)[1], _cut_store(sch, store, tile))
+    for product, tile in parts:
+        row = sch.get_loops(product)[3]
+        sums = sch.cache_write(product, 0, "local")
+        sch.reverse_compute_at(sums, row, preserve_unit_loops=True)
+        loops.vectorize_tile(sch, sums, tile.lanes)
+    chunks = [sch.get_loops(product)[1] for product, _ in parts]
+    sch.merge(*chunks, _cut_store(sch, store, parts[0][1]))
 
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:

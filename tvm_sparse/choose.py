@@ -4,11 +4,14 @@ The pattern is found, not declared. The format that describes the zeros in the f
 candidate, so are the single weights, and so is every grouping of filters that stores some zeros in
 order to load its inputs once for several filters. The cost formula picks the fastest; if that is
 not clearly faster than the dense kernel, the layer stays dense.
+
+A pattern that all but a few weights keep to is one more candidate: a core in the pattern's format,
+and the stray weights one by one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +19,10 @@ import numpy as np
 from tvm_sparse import formats, kernel
 from tvm_sparse.cost import Work
 from tvm_sparse.formats.protocol import Block, Weight
+from tvm_sparse.formats.split import Split, nearest, split
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
-from tvm_sparse.rows import RowBlocks, join
+from tvm_sparse.rows import RowBlocks, every_filter, join
 from tvm_sparse.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ NAMED = (
     *("filter", "channel", "block", "one_by_n", "block_punched"),
     *("periodic", "pattern", "nm", "regrouped", "unstructured"),
 )
+# What a core may be: formats whose filters share taps. Others gain nothing from losing strays.
+_CORES = ("filter", "channel", "block", "one_by_n", "block_punched", "periodic", "regrouped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +50,13 @@ class Choice:
     found : Scheme
         The tightest description of the weight's zeros.
     used : Scheme
-        How the weight is stored.
+        How the weight is stored, or its core.
     kernel : Kernel
     dense : Kernel
         What the layer would take with every weight stored.
     reason : str
+    rest : Scheme, optional
+        How the weights outside of a core are stored.
     """
 
     layer: Layer
@@ -57,11 +65,17 @@ class Choice:
     kernel: Kernel
     dense: Kernel
     reason: str
+    rest: Scheme | None = None
 
     @property
     def is_sparse(self) -> bool:
         """Whether zeros are skipped."""
         return self.used.format != "dense"
+
+    @property
+    def stored(self) -> str:
+        """Return e.g. ``block-8x1@0.2/32 + unstructured@0.002/32``."""
+        return str(self.used) if self.rest is None else f"{self.used} + {self.rest}"
 
 
 def choose(layer: Layer, weight: Weight, target: Target) -> Choice:
@@ -81,20 +95,12 @@ def choose(layer: Layer, weight: Weight, target: Target) -> Choice:
         return _stay(layer, as_dense, dense, reason)
     found = find(weight)
     best = min(_candidates(layer, weight, found, target), key=lambda c: c[1].seconds)
-    (name, block), sparse = best
+    (name, _), sparse = best
     gain = dense.seconds / sparse.seconds
     if sparse.seconds > _MARGIN * dense.seconds:
         reason = f"{1 - density:.0%} zeros as {name} would run {gain:.2f}× as fast as dense"
         return _stay(layer, found, dense, reason)
-    used = Scheme(format=name, block=block, density=_rounded(density))
-    return Choice(
-        layer=layer,
-        found=found,
-        used=used,
-        kernel=sparse,
-        dense=dense,
-        reason=f"predicted {gain:.1f}× as fast as dense",
-    )
+    return _use(layer, weight, found, dense, *best)
 
 
 def stay_dense(layer: Layer, weight: Weight, target: Target) -> Choice:
@@ -108,14 +114,8 @@ def candidates(layer: Layer, weight: Weight, target: Target) -> list[Choice]:
     """Return every way to compute a layer that `choose` compares, the dense one first."""
     found, dense = find(weight), kernel.dense(layer, target)
     options = [] if layer.depthwise else _candidates(layer, weight, found, target)
-    choices = [_stay(layer, found, dense, "every weight")]
-    for (name, block), sparse in options:
-        used = Scheme(format=name, block=block, density=found.density)
-        reason = f"predicted {dense.seconds / sparse.seconds:.1f}× as fast as dense"
-        choices.append(
-            Choice(layer=layer, found=found, used=used, kernel=sparse, dense=dense, reason=reason)
-        )
-    return choices
+    sparse = [_use(layer, weight, found, dense, *option) for option in options]
+    return [_stay(layer, found, dense, "every weight"), *sparse]
 
 
 def find(weight: Weight) -> Scheme:
@@ -133,11 +133,21 @@ def find(weight: Weight) -> Scheme:
     return Scheme(format=name, block=fitting[name], density=density)
 
 
-def row_blocks(layer: Layer, weight: Weight, used: Scheme) -> RowBlocks:
-    """Return the weight as the row blocks of a scheme, groups one after another."""
-    form = formats.get(used.format)
-    parts = np.split(weight, layer.groups)
-    return join([form.rows(part, used.block) for part in parts], layer.filters // layer.groups)
+def row_blocks(layer: Layer, weight: Weight, used: Scheme, every: bool = False) -> RowBlocks:
+    """Return the weight as the row blocks of a scheme, groups one after another.
+
+    With `every`, filters without weights have rows too.
+    """
+    form, filters = formats.get(used.format), layer.filters // layer.groups
+    parts = [form.rows(part, used.block) for part in np.split(weight, layer.groups)]
+    return join([every_filter(part, filters) if every else part for part in parts], filters)
+
+
+def split_up(layer: Layer, weight: Weight, used: Scheme) -> Split:
+    """Return the weight as a core for a scheme and a rest, split group by group."""
+    parts = [split(part, used.format, used.block) for part in np.split(weight, layer.groups)]
+    core, rest = ([getattr(part, name) for part in parts] for name in ("core", "rest"))
+    return Split(core=np.concatenate(core), rest=np.concatenate(rest))
 
 
 def _rounded(density: float) -> float:
@@ -150,13 +160,64 @@ def _stay(layer: Layer, found: Scheme, dense: Kernel, reason: str) -> Choice:
     return Choice(layer=layer, found=found, used=used, kernel=dense, dense=dense, reason=reason)
 
 
+def _use(
+    layer: Layer,
+    weight: Weight,
+    found: Scheme,
+    dense: Kernel,
+    option: tuple[str, Block],
+    sparse: Kernel,
+) -> Choice:
+    """Return the decision for a sparse kernel."""
+    used = Scheme(format=option[0], block=option[1], density=found.density)
+    reason, rest = f"predicted {dense.seconds / sparse.seconds:.1f}× as fast as dense", None
+    if sparse.rest is not None:
+        parts = split_up(layer, weight, used)
+        used = replace(used, density=_rounded(np.count_nonzero(parts.core) / weight.size))
+        density = _rounded(np.count_nonzero(parts.rest) / weight.size)
+        rest = Scheme(format="unstructured", density=density)
+        reason += f", {parts.strays:.1%} of the weights apart from the pattern"
+    return Choice(
+        layer=layer,
+        found=found,
+        used=used,
+        kernel=sparse,
+        dense=dense,
+        reason=reason,
+        rest=rest,
+    )
+
+
 def _candidates(
     layer: Layer, weight: Weight, found: Scheme, target: Target
 ) -> list[tuple[tuple[str, Block], Kernel]]:
     options: list[tuple[str, Block]] = [(found.format, found.block), ("unstructured", ())]
     options += [("block_punched", (filters, 1)) for filters in _SHARED]
     works = {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
-    return [(option, kernel.sparse(layer, work, target)) for option, work in works.items()]
+    kernels = [(option, _kernel(layer, *option, work, target)) for option, work in works.items()]
+    near = nearest(weight, _CORES) if found.format in ("unstructured", "pattern") else None
+    return kernels if near is None else [*kernels, (near, _two_parts(layer, weight, near, target))]
+
+
+def _kernel(layer: Layer, name: str, block: Block, work: Work, target: Target) -> Kernel:
+    """Return the best kernel for a format: kernel patterns have one of their own."""
+    rows = kernel.sparse(layer, work, target)
+    if name != "pattern":
+        return rows
+    return min(rows, kernel.by_patterns(layer, work, block[1], target), key=lambda k: k.seconds)
+
+
+def _two_parts(layer: Layer, weight: Weight, near: tuple[str, Block], target: Target) -> Kernel:
+    """Return the kernel for a core in a format, and the rest one by one."""
+    parts = split_up(layer, weight, Scheme(format=near[0], block=near[1]))
+    core = _work(layer, parts.core, *near)
+    rest = Work(
+        blocks=max(core.blocks * core.filters, layer.filters),
+        taps=int(np.count_nonzero(parts.rest)),
+        filters=1,
+        reordered=core.reordered,
+    )
+    return kernel.two_parts(layer, core, rest, target)
 
 
 def _work(layer: Layer, weight: Weight, name: str, block: Block) -> Work:

@@ -28,6 +28,7 @@ _L1_SHARE = 0.5  # share of L1 that inputs may take: sums and outputs pass throu
 _L2_BYTES = 40.0  # a core draws from its L2 each cycle
 _TAP = 1.5  # cycles around a tap's multiply-adds
 _SUM = 0.25  # cycles to spill one vector of sums
+_LIST = 20.0  # cycles to begin and end a list of very few taps
 _STORE = 5.0  # cycles to store one vector of outputs
 _DIRECT = 2.0  # the same from registers
 _FAR_LINE = 1.5  # cycles to move a cache line from beyond L2
@@ -132,6 +133,36 @@ def channel_seconds(plane: Plane, tile: Tile, target: Target) -> float:
     cycles = tiles * vectors * (product + _STORE_ROW * plane.fold + _AROUND / tile.vectors)
     cycles += tiles * plane.channel / tile.lanes * _PACK_CHANNEL
     return (cycles + _far_lines(plane, target) * _FAR_LINE) / (target.ghz * 1e9)
+
+
+def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: int = 1) -> float:
+    """Predict what a second product over the same packed input adds; parameters as `tile_seconds`.
+
+    Its lists of taps are short and of unequal length, so that the end of each is mispredicted.
+    """
+    layer = plane.layer
+    tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
+    product = (
+        tiles * work.taps * sum(n * _tap(plane, tile, v, target) for v, n in _parts(plane, tile))
+    )
+    lists = tiles * work.blocks * sum(number for _, number in _parts(plane, tile)) * _LIST
+    sums = tiles * plane.length / tile.lanes * work.blocks * _SUM
+    store = layer.positions * layer.filters / tile.lanes * _SUM
+    return (product + lists + sums + store) / threads / (target.ghz * 1e9)
+
+
+def pattern_seconds(
+    plane: Plane, tile: Tile, work: Work, patterns: int, target: Target, threads: int = 1
+) -> float:
+    """Predict the time of a kernel over kernel patterns; parameters as `tile_seconds`.
+
+    A tap needs no index, but each filter has as many lists of kernels as there are patterns.
+    """
+    tiles = plane.tiles * plane.layer.input[0]
+    across = tiles * sum(number for _, number in _parts(plane, tile))
+    cycles = across * (work.blocks * patterns * _LIST - work.taps * _TAP)
+    seconds = tile_seconds(plane, tile, work, target, threads)
+    return seconds + cycles / threads / (target.ghz * 1e9)
 
 
 def panel_seconds(

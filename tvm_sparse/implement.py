@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from tvm import tirx
 
-from tvm_sparse.algorithms import filters, pool2d, positions
-from tvm_sparse.choose import Choice, row_blocks
+from tvm_sparse.algorithms import filters, parts, patterns, pool2d, positions
+from tvm_sparse.choose import Choice, row_blocks, split_up
+from tvm_sparse.formats.pattern import FORMAT, KernelPatterns
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
-from tvm_sparse.rows import RowBlocks
+from tvm_sparse.rows import RowBlocks, from_matrix
 from tvm_sparse.tile import PanelTile, Tile
 
 Array = npt.NDArray[Any]
@@ -48,6 +49,10 @@ class Implementation:
 def sparse(choice: Choice, weight: Weight) -> Implementation:
     """Return the implementation of a sparse choice for a weight of its layer."""
     layer, kernel = choice.layer, choice.kernel
+    if kernel.rest is not None:
+        return _two_parts(choice, kernel.rest, weight)
+    if kernel.by_pattern:
+        return _by_patterns(choice, weight)
     rows = _never_empty(row_blocks(layer, weight, choice.used))
     if isinstance(kernel.tile, PanelTile):
         func = filters.sparse(layer, kernel.tile, rows)
@@ -61,6 +66,44 @@ def sparse(choice: Choice, weight: Weight) -> Implementation:
     rows, row = _with_zero_row(rows, layer)
     func = positions.sparse(layer, plane, tile, rows)
     return _bound(func, name, rows.values, offsets, rows.ptr, row)
+
+
+def _by_patterns(choice: Choice, weight: Weight) -> Implementation:
+    """Return the implementation that multiplies kernels pattern by pattern."""
+    layer = choice.layer
+    plane, tile = _placed(choice.kernel)
+    found = _some_kernel(FORMAT.kernels(weight, choice.used.block))
+    taps = plane.offsets()
+    channel = (found.channel * plane.channel).astype(np.int32)
+    func = patterns.sparse(layer, plane, tile, found)
+    arrays = (found.values, channel, found.ptr, taps[found.positions])
+    return _bound(func, f"sparse_{layer.op}", *arrays)
+
+
+def _some_kernel(found: KernelPatterns) -> KernelPatterns:
+    """Give an all-zero weight one kernel that no list refers to: TIR has no empty buffers."""
+    if len(found.channel):
+        return found
+    values = np.zeros((1, found.values.shape[1]), found.values.dtype)
+    return replace(found, channel=np.zeros(1, np.int32), values=values)
+
+
+def _two_parts(choice: Choice, tile: Tile, weight: Weight) -> Implementation:
+    """Return the implementation of a core and a rest, whose rows stand in the core's order."""
+    layer = choice.layer
+    plane, core_tile = _placed(choice.kernel)
+    split = split_up(layer, weight, choice.used)
+    core = _never_empty(row_blocks(layer, split.core, choice.used, every=True))
+    row: list[Array] = []
+    if not core.in_order(layer.filters):
+        core, *row = _with_zero_row(core, layer)
+    single = split.rest.reshape(layer.filters, layer.taps)
+    rest = _never_empty(from_matrix(single, single != 0, 1, core.order))
+    rest = replace(rest, groups=layer.groups)
+    func = parts.sparse(layer, plane, (core_tile, tile), core, rest)
+    offsets = plane.offsets()
+    arrays = [a for rows in (core, rest) for a in (rows.values, offsets[rows.taps], rows.ptr)]
+    return _bound(func, f"sparse_{layer.op}", *arrays, *row)
 
 
 def dense(layer: Layer, kernel: Kernel, weight: Weight) -> Implementation:

@@ -36,11 +36,17 @@ class Kernel:
         The packed input of a `Tile`.
     seconds : float
         Predicted time.
+    rest : Tile, optional
+        The cuts of a second product, over the weights that the first leaves out.
+    by_pattern : bool
+        Whether the product runs over kernels pattern by pattern, and not over row blocks.
     """
 
     tile: Tile | PanelTile
     plane: Plane | None
     seconds: float
+    rest: Tile | None = None
+    by_pattern: bool = False
 
     def __str__(self) -> str:
         """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
@@ -49,7 +55,9 @@ class Kernel:
             return f"{tile.rows} rows × {tile.filters} filters in lanes"
         if tile.parallel == "channels":
             return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
-        return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions"
+        rest = "" if self.rest is None else f", rest {self.rest.filters} × {self.rest.vectors}"
+        rest += ", by pattern" if self.by_pattern else ""
+        return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions{rest}"
 
 
 @cache
@@ -72,6 +80,33 @@ def sparse(layer: Layer, work: Work, target: Target) -> Kernel:
     found = [tiles(layer, work, target)]
     if layer.op == "linear":
         found.extend(_sparse_panels(layer, work, target))
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def by_patterns(layer: Layer, work: Work, patterns: int, target: Target) -> Kernel:
+    """Return the best kernel over kernels that are sorted by pattern, filter by filter."""
+    found = []
+    for plane in (p for p in _planes(layer, target) if not p.in_place):
+        for _, vectors in register_tiles(1, target, (1,)):
+            tile = _tile(plane, work, 1, vectors, target)
+            seconds = cost.pattern_seconds(plane, tile, work, patterns, target, target.cores)
+            found.append(Kernel(tile=tile, plane=plane, seconds=seconds, by_pattern=True))
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def two_parts(layer: Layer, work: Work, rest: Work, target: Target) -> Kernel:
+    """Return the best kernel that adds the product of a rest, filter by filter, to a core's."""
+    found = []
+    for plane in _planes(layer, target):
+        lone = [_tile(plane, rest, 1, v, target) for _, v in register_tiles(1, target, (1,))]
+        costs = [cost.rest_seconds(plane, tile, rest, target, target.cores) for tile in lone]
+        added = min(costs)
+        second = lone[costs.index(added)]
+        for filters, vectors in register_tiles(work.filters, target):
+            tile = replace(_tile(plane, work, filters, vectors, target), direct=0)
+            second = replace(second, chunk=tile.chunk, parallel=tile.parallel, direct=0)
+            seconds = cost.tile_seconds(plane, tile, work, target, target.cores) + added
+            found.append(Kernel(tile=tile, plane=plane, seconds=seconds, rest=second))
     return min(found, key=lambda kernel: kernel.seconds)
 
 

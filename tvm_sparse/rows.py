@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -149,6 +149,15 @@ def from_matrix(
     ptr = np.searchsorted(block, np.arange(shape[0] + 1)).astype(np.int64)
     values = np.ascontiguousarray(padded.reshape(shape)[block, :, taps])
     return RowBlocks(ptr=ptr, taps=taps.astype(np.int32), values=values, order=rows)
+
+
+def every_filter(rows: RowBlocks, filters: int) -> RowBlocks:
+    """End with blocks without taps for those of `filters` filters that the rows leave out."""
+    missing = np.setdiff1d(np.arange(filters, dtype=np.int32), rows.order)
+    fill = np.full(-len(missing) % rows.filters, -1, np.int32)
+    order = np.concatenate([rows.order, missing, fill])
+    ptr = np.pad(rows.ptr, (0, len(order) // rows.filters - rows.blocks), mode="edge")
+    return replace(rows, order=order, ptr=ptr)
 
 
 def join(groups: Sequence[RowBlocks], filters: int) -> RowBlocks:

@@ -39,49 +39,23 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
         the rows are not in filter order, of (…, ptr, row (F,) int32, Y).
     """
     x_shape, y_shape = shapes(layer)
-    block, blocks = T.int64(rows.filters), T.int64(rows.blocks)
-    taps, longest = T.int64(len(rows.taps)), T.int64(max(rows.longest, 1))
-    batch, tiles, groups = _grid(layer, plane)
+    block, blocks, taps = T.int64(rows.filters), T.int64(rows.blocks), T.int64(len(rows.taps))
+    batch, tiles, groups = grid(layer, plane)
     number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
     group_rows, space = number // layer.groups, T.int64(layer.weight[1] * plane.channel)
-    pack, (read, region), attrs = packing(layer, plane), reading(layer, plane), tile.annotation
+    pack, multiply = packing(layer, plane), multiplying(layer, plane, tile, rows)
     in_order = rows.in_order(layer.filters)
     store = storing(layer, plane, int(group_rows) if in_order else 0)
-
-    @T.macro
-    def multiply(source, values, offset, ptr, A):
-        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, longest):
-            with T.sblock("product"):
-                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
-                T.reads(
-                    region(source, vb, vt, vo // group_rows),
-                    values[0:taps, vo % block], offset[0:taps], ptr[0 : blocks + 1],
-                )  # fmt: skip
-                T.writes(A[vb, vt, vo, vi])
-                T.sblock_attr({"tvm_sparse.tile": attrs})
-                with T.init():
-                    A[vb, vt, vo, vi] = T.float32(0)
-                if vk < ptr[vo // block + 1] - ptr[vo // block]:
-                    A[vb, vt, vo, vi] = A[vb, vt, vo, vi] + values[
-                        ptr[vo // block] + vk, vo % block
-                    ] * read(
-                        source,
-                        vb,
-                        vt,
-                        vo // group_rows,
-                        T.Cast("int64", offset[ptr[vo // block] + vk]),
-                        vi,
-                    )
 
     @T.macro
     def body(X, values, offset, ptr, row, Y):
         A = T.sblock_alloc_buffer((batch, tiles, number, lanes))
         if plane.in_place:
-            multiply(X, values, offset, ptr, A)
+            multiply(A, X, values, offset, ptr)
         else:
             packed = T.sblock_alloc_buffer((batch, tiles, groups, space))
             pack(X, packed)
-            multiply(packed, values, offset, ptr, A)
+            multiply(A, packed, values, offset, ptr)
         store(A, Y, row)
 
     if in_order:
@@ -114,6 +88,58 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
     return reordered_product
 
 
+def multiplying(
+    layer: Layer,
+    plane: Plane,
+    tile: Tile,
+    rows: RowBlocks,
+    name: str = "product",
+    key: str = "tvm_sparse.tile",
+):
+    """Return the macro ``multiply(A, source, values, offset, ptr)``: the product over row blocks.
+
+    Parameters
+    ----------
+    layer, plane, tile, rows
+        See `sparse`.
+    name, key : str
+        What the TIR block, and its annotation with the tile, are called.
+    """
+    block, blocks, taps = T.int64(rows.filters), T.int64(rows.blocks), T.int64(len(rows.taps))
+    longest = T.int64(max(rows.longest, 1))
+    batch, tiles, _ = grid(layer, plane)
+    number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
+    group_rows = number // layer.groups
+    (read, region), attrs = reading(layer, plane), {key: tile.annotation}
+
+    @T.macro
+    def multiply(A, source, values, offset, ptr):
+        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, longest):
+            with T.sblock(name):
+                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
+                T.reads(
+                    region(source, vb, vt, vo // group_rows),
+                    values[0:taps, vo % block], offset[0:taps], ptr[0 : blocks + 1],
+                )  # fmt: skip
+                T.writes(A[vb, vt, vo, vi])
+                T.sblock_attr(attrs)
+                with T.init():
+                    A[vb, vt, vo, vi] = T.float32(0)
+                if vk < ptr[vo // block + 1] - ptr[vo // block]:
+                    A[vb, vt, vo, vi] = A[vb, vt, vo, vi] + values[
+                        ptr[vo // block] + vk, vo % block
+                    ] * read(
+                        source,
+                        vb,
+                        vt,
+                        vo // group_rows,
+                        T.Cast("int64", offset[ptr[vo // block] + vk]),
+                        vi,
+                    )
+
+    return multiply
+
+
 def dense(layer: Layer, plane: Plane, tile: Tile):
     """Return the algorithm over all taps of every filter.
 
@@ -125,7 +151,7 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
         channel by channel knows its offsets and has no such argument.
     """
     x_shape, y_shape = shapes(layer)
-    batch, tiles, groups = _grid(layer, plane)
+    batch, tiles, groups = grid(layer, plane)
     block, taps = T.int64(tile.filters), T.int64(layer.taps)
     group_rows = -(-layer.filters // layer.groups // tile.filters) * tile.filters
     number, lanes = T.int64(group_rows * layer.groups), T.int64(tile.span(plane.length))
@@ -200,6 +226,7 @@ def shapes(layer: Layer):
     return tuple(T.int64(v) for v in x), tuple(T.int64(v) for v in y)
 
 
-def _grid(layer, plane):
+def grid(layer: Layer, plane: Plane):
+    """Return batch, tiles and groups as TIR integers."""
     batch = 1 if layer.op == "linear" else layer.input[0]
     return T.int64(batch), T.int64(plane.tiles), T.int64(layer.groups)

@@ -126,14 +126,14 @@ def _compare(
     ways: dict[Hashable, Choice] = {}
     for way in candidates(layer, weight, target):
         ways.setdefault(_way(way, weight), way)
-    chosen = _name(ways[_way(choose(layer, weight, target), weight)].used)
+    chosen = _stored(ways[_way(choose(layer, weight, target), weight)])
     module = layers.torch_layer(layer, weight)
     calls = {}
     for way in ways.values():
         compiled = _compiled(layer, weight, way, target)
         verified(compiled, module, image)
-        calls[_name(way.used)] = runner(compiled, image)
-    predicted = {_name(way.used): way.kernel.seconds for way in ways.values()}
+        calls[_stored(way)] = runner(compiled, image)
+    predicted = {_stored(way): way.kernel.seconds for way in ways.values()}
     return chosen, predicted, interleaved(calls, rounds)
 
 
@@ -144,11 +144,15 @@ def _compiled(layer: Layer, weight: Weight, way: Choice, target: Target) -> Comp
 
 def _way(choice: Choice, weight: Weight) -> Hashable:
     """Return what tells ways apart: formats that store the same blocks are one way."""
-    if not choice.is_sparse:
+    if not choice.is_sparse or choice.rest is not None:
         return choice.kernel
     rows = row_blocks(choice.layer, weight, choice.used)
     arrays = (rows.values, rows.taps, rows.ptr, rows.order)
     return choice.kernel, *(array.tobytes() for array in arrays)
+
+
+def _stored(choice: Choice) -> str:
+    return _name(choice.used) + ("" if choice.rest is None else f" + {_name(choice.rest)}")
 
 
 def _name(scheme: Scheme) -> str:

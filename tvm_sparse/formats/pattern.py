@@ -53,6 +53,11 @@ class KernelPatterns:
     values: Weight
 
     @property
+    def longest(self) -> int:
+        """The most kernels that a filter has of one pattern."""
+        return int(np.diff(self.ptr, axis=1).max(initial=0))
+
+    @property
     def filter(self) -> npt.NDArray[np.int64]:
         """The filter of each kernel, shape (n,)."""
         return np.repeat(np.arange(len(self.ptr)), self.ptr[:, -1] - self.ptr[:, 0])
