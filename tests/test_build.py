@@ -31,7 +31,7 @@ def test_pruned_networks_equal_torch_and_no_loop_is_left_naive(
 
 KINDS = [
     ("bert", 36, "one_by_n-4@0.2"),
-    ("vit", 48, "block_punched-8x4@0.25"),
+    ("vit", 96, "block_punched-8x4@0.25"),
     ("conv1d", 32, "one_by_n-4@0.2"),
     ("mobilenet_v3", 32, "one_by_n-4@0.2"),
     ("efficientnet_b0", 32, "one_by_n-4@0.2"),

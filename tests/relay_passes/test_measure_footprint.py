@@ -112,7 +112,7 @@ def build(model: nn.Module, x: torch.Tensor, scheme: str | None = None) -> ts.Co
 
 def test_linear_layers_of_many_rows_are_transposed_at_their_ends_alone() -> None:
     torch.manual_seed(0)
-    compiled = build(Perceptron(256, 512), torch.randn(1, 128, 256), "block-4x4@0.1")
+    compiled = build(Perceptron(256, 512), torch.randn(128, 256), "block-4x4@0.1")
     tiles = [row.is_sparse and "positions" in row.kernel for row in compiled.report]
     assert tiles == [True, True]
     assert compiled.report.footprint.conversions == 2

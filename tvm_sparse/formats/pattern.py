@@ -150,6 +150,8 @@ class PatternSparse(SparseFormat):
         sizes = abs(weight).reshape(kernels.shape).astype(np.float64)
         library = libraries.derive(sizes, block)
         kept = library[(sizes @ library.T).argmax(axis=1)] & kernels
+        if libraries.find(kept, *block) is None:  # parts of patterns may hide which ones they are
+            kept &= kept.sum(axis=1, keepdims=True) == block[0]
         worth = kept.sum(axis=1, keepdims=True) >= WORTH * block[0]
         return np.asarray((kept & worth).reshape(weight.shape))
 
