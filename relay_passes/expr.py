@@ -160,3 +160,15 @@ def rewrite_functions(
             new = mutator.builder_.get()
             mod = new.with_attrs(dict(mod.attrs)) if mod.attrs else new
     return mod
+
+
+def rebind(mod: tvm.IRModule, find: Callable[[Uses], dict[relax.Var, Change]]) -> tvm.IRModule:
+    """Replace calls in every Relax function of a module.
+
+    Parameters
+    ----------
+    mod : IRModule
+    find : callable
+        Returns what to change in one function, by the variables that the calls are bound to.
+    """
+    return rewrite_functions(mod, lambda mod, func: Rebind(mod, find(Uses(func))))

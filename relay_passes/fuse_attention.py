@@ -40,7 +40,7 @@ _GUARDS = {"relax.logical_not", "relax.astype", "relax.max", "relax.equal"}
 
 
 @tvm.transform.module_pass(opt_level=0, name="FuseAttention")
-class FuseAttention:
+class FuseAttention(scope.ForTarget):
     """Replace softmax(q · k) · v.
 
     Parameters
@@ -49,12 +49,9 @@ class FuseAttention:
         Taken from TVM's current target when missing.
     """
 
-    def __init__(self, target: Target | None = None) -> None:
-        self.target = target
-
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function, and drop what became dead."""
-        target = scope.current(self.target)
+        target = self.target
         mod = expr.rewrite_functions(
             mod, lambda mod, func: _Fuser(mod, _found(expr.Uses(func)), target)
         )

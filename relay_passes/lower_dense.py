@@ -27,7 +27,7 @@ from tvm_sparse.targets import Target
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerDense")
-class LowerDense:
+class LowerDense(scope.ForTarget):
     """Replace convolutions, linear layers and pooling by our dense kernels.
 
     Parameters
@@ -36,15 +36,10 @@ class LowerDense:
         Taken from TVM's current target when missing.
     """
 
-    def __init__(self, target: Target | None = None) -> None:
-        self.target = target
-
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function."""
-        target = scope.current(self.target)
-        return expr.rewrite_functions(
-            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), target))
-        )
+        target = self.target
+        return expr.rebind(mod, lambda uses: _changes(uses, target))
 
 
 def _changes(uses: expr.Uses, target: Target) -> dict[relax.Var, expr.Change]:

@@ -16,11 +16,10 @@ from tvm import relax
 
 from tvm_sparse.algorithms.layer_norm import layer_norm
 from tvm_sparse.relay_passes import emit, expr, scope
-from tvm_sparse.targets import Target
 
 
 @tvm.transform.module_pass(opt_level=0, name="LowerNorms")
-class LowerNorms:
+class LowerNorms(scope.ForTarget):
     """Replace layer norms over the first axis of float32 matrices.
 
     Parameters
@@ -29,15 +28,10 @@ class LowerNorms:
         Taken from TVM's current target when missing.
     """
 
-    def __init__(self, target: Target | None = None) -> None:
-        self.target = target
-
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function."""
-        lanes = scope.current(self.target).lanes
-        return expr.rewrite_functions(
-            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), lanes))
-        )
+        lanes = self.target.lanes
+        return expr.rebind(mod, lambda uses: _changes(uses, lanes))
 
 
 def _changes(uses: expr.Uses, lanes: int) -> dict[relax.Var, expr.Change]:

@@ -33,7 +33,7 @@ Decide = Callable[[Layer, Weight, Target], Choice]
 
 
 @tvm.transform.module_pass(opt_level=0, name="PackSparse")
-class PackSparse:
+class PackSparse(scope.ForTarget):
     """Replace layers by sparse kernels where these are predicted to be faster.
 
     Parameters
@@ -50,21 +50,19 @@ class PackSparse:
     def __init__(
         self, target: Target | None = None, sparse: bool = True, decide: Decide | None = None
     ) -> None:
-        self.target = target
+        super().__init__(target)
         self.choose = decide or (choose if sparse else stay_dense)
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function."""
-        target = scope.current(self.target)
+        target = self.target
         rows: list[LayerReport] = []
         names = record.names(mod)
 
         def decide(layer: Layer, weight: Weight) -> Choice:
             return self.choose(layer, weight, target)
 
-        mod = expr.rewrite_functions(
-            mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), decide, names, rows))
-        )
+        mod = expr.rebind(mod, lambda uses: _changes(uses, decide, names, rows))
         return record.add(mod, rows)
 
 

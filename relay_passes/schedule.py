@@ -21,11 +21,10 @@ from tvm_sparse.relay_passes.narrow_last_tile import NarrowLastTile
 from tvm_sparse.relay_passes.peel_tails import PeelTails
 from tvm_sparse.relay_passes.tighten_loops import TightenLoops
 from tvm_sparse.schedules import rules
-from tvm_sparse.targets import Target
 
 
 @tvm.transform.module_pass(opt_level=0, name="ScheduleFunctions")
-class ScheduleFunctions:
+class ScheduleFunctions(scope.ForTarget):
     """Apply the ordered schedule rules, then give ragged loops their true extents.
 
     Parameters
@@ -34,12 +33,9 @@ class ScheduleFunctions:
         Taken from TVM's current target when missing.
     """
 
-    def __init__(self, target: Target | None = None) -> None:
-        self.target = target
-
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Schedule what is not scheduled yet."""
-        target = scope.current(self.target)
+        target = self.target
         with target.to_tvm():
             mod = s_tir.dlight.ApplyDefaultSchedule(*rules(target))(mod)
         left = [

@@ -25,3 +25,21 @@ def current(target: Target | None) -> Target:
             "no target: pass one to the pass, or apply it inside `with tvm.target.Target(...):`"
         )
     return targets.load(scope)
+
+
+class ForTarget:
+    """What the passes share that work for a target.
+
+    Parameters
+    ----------
+    target : Target, optional
+        Taken from TVM's current target, when the pass is applied, if missing.
+    """
+
+    def __init__(self, target: Target | None = None) -> None:
+        self._target = target
+
+    @property
+    def target(self) -> Target:
+        """The profile to work for, see `current`."""
+        return current(self._target)

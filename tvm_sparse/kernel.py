@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,15 +12,14 @@ from tvm_sparse.cost import Work
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.tile import PanelTile, Tile
+from tvm_sparse.tilings import tilings
 
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
-_SETS = 64  # of an L1 cache whose index lies within a page: 4096 / 64
 _CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
 _PACKED = 16  # channels of a depthwise layer packed before the first is multiplied
 _L1_SHARE = 0.5  # share of L1 that these may take
-_TILE_SHARE = 0.85  # share of L2 that a tile's packed input may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +84,7 @@ def sparse(layer: Layer, work: Work, target: Target) -> Kernel:
 def by_patterns(layer: Layer, work: Work, patterns: int, target: Target) -> Kernel:
     """Return the best kernel over kernels that are sorted by pattern, filter by filter."""
     found = []
-    for plane in (p for p in _planes(layer, target) if not p.in_place):
+    for plane in (p for p in tilings(layer, target) if not p.in_place):
         for _, vectors in register_tiles(1, target, (1,)):
             tile = _tile(plane, work, 1, vectors, target)
             seconds = cost.pattern_seconds(plane, tile, work, patterns, target, target.cores)
@@ -97,7 +95,7 @@ def by_patterns(layer: Layer, work: Work, patterns: int, target: Target) -> Kern
 def two_parts(layer: Layer, work: Work, rest: Work, target: Target) -> Kernel:
     """Return the best kernel that adds the product of a rest, filter by filter, to a core's."""
     found = []
-    for plane in _planes(layer, target):
+    for plane in tilings(layer, target):
         lone = [_tile(plane, rest, 1, v, target) for _, v in register_tiles(1, target, (1,))]
         costs = [cost.rest_seconds(plane, tile, rest, target, target.cores) for tile in lone]
         added = min(costs)
@@ -114,7 +112,7 @@ def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 
     """Return the best kernel with positions in lanes; `rows` are the register tiles to try."""
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
-        for plane in _planes(layer, target):
+        for plane in tilings(layer, target):
             tile = _tile(plane, work, filters, vectors, target)
             seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
             if best is None or seconds < best.seconds:
@@ -190,39 +188,6 @@ def _channels(plane: Plane, target: Target) -> int:
     """
     most = int(_L1_SHARE * target.l1) // (4 * (plane.channel + plane.length))
     return max(d for d in range(1, max(min(most, _PACKED), 1) + 1) if plane.layer.filters % d == 0)
-
-
-@cache
-def _planes(layer: Layer, target: Target) -> tuple[Plane, ...]:
-    """Return the tilings whose packed input stays in L2; the smallest tile in any case."""
-    sizes = _runs(layer, target.lanes) if layer.pointwise else range(1, layer.output[1] + 1)
-    planes = [
-        Plane(layer=layer, step=target.lanes, run=size)
-        if layer.pointwise
-        else Plane(layer=layer, step=target.lanes, rows=size)
-        for size in sizes
-    ]
-    planes += [replace(p, in_place=True) for p in planes if _in_place(p, target)]
-    space = _TILE_SHARE * target.l2 / 4
-    return tuple(p for p in planes if p is planes[0] or p.channel * layer.channels <= space)
-
-
-def _in_place(plane: Plane, target: Target) -> bool:
-    """Whether a tile's input can be read where it stands.
-
-    Nothing may be ragged, and lines must spread over all sets of L1, however far apart
-    channels are.
-    """
-    if not plane.flat or plane.positions % plane.run or plane.positions % target.lanes:
-        return False
-    lines = target.line // 4
-    return plane.run >= math.gcd(plane.positions // lines, _SETS) * lines
-
-
-def _runs(layer: Layer, lanes: int) -> list[int]:
-    """Return the runs of positions that cut an image into 1, 2, 3, … tiles, shortest first."""
-    vectors = -(-Plane(layer=layer, step=lanes, run=lanes).positions // lanes)
-    return sorted({-(-vectors // parts) * lanes for parts in range(1, vectors + 1)})
 
 
 def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) -> Tile:

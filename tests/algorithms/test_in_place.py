@@ -14,6 +14,7 @@ from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.relay_passes import code_generation
 from tvm_sparse.targets import Target
+from tvm_sparse.tilings import tilings
 
 LAYERS = {
     "one image": Layer(op="conv2d", weight=(24, 20, 1, 1), input=(1, 8, 8)),
@@ -35,7 +36,7 @@ def in_place(choice: Choice, weight: Weight, target: Target) -> list[Choice]:
         filters=rows.filters,
         reordered=not rows.in_order(layer.filters),
     )
-    planes = [plane for plane in kernel._planes(layer, target) if plane.in_place]
+    planes = [plane for plane in tilings(layer, target) if plane.in_place]
     assert planes
     return [
         replace(
@@ -73,15 +74,15 @@ def test_only_whole_vectors_are_read_in_place(x86: Target) -> None:
     whole = Layer(op="conv2d", weight=(8, 8, 1, 1), input=(1, 28, 28))
     ragged = Layer(op="conv2d", weight=(8, 8, 1, 1), input=(1, 14, 14))
     window = Layer(op="conv2d", weight=(8, 8, 3, 3), input=(1, 28, 28), padding=(1, 1, 1, 1))
-    found = [any(p.in_place for p in kernel._planes(la, x86)) for la in (whole, ragged, window)]
+    found = [any(p.in_place for p in tilings(la, x86)) for la in (whole, ragged, window)]
     assert found == [True, False, False]
-    assert all(784 % p.run == 0 for p in kernel._planes(whole, x86) if p.in_place)
+    assert all(784 % p.run == 0 for p in tilings(whole, x86) if p.in_place)
 
 
 def test_channels_that_share_sets_of_the_cache_take_longer_runs(x86: Target) -> None:
     lines = x86.line // 4
     apart = Layer(op="linear", weight=(8, 8), input=(32 * lines,))
-    runs = [p.run for p in kernel._planes(apart, x86) if p.in_place]
+    runs = [p.run for p in tilings(apart, x86) if p.in_place]
     assert min(runs) == 32 * lines
 
 

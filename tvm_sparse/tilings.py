@@ -1,0 +1,50 @@
+"""The ways to cut a layer's positions into tiles that are worth comparing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tvm_sparse.layer import Layer
+from tvm_sparse.plane import Plane
+
+if TYPE_CHECKING:
+    from tvm_sparse.targets import Target
+
+_SETS = 64  # of an L1 cache whose index lies within a page: 4096 / 64
+_TILE_SHARE = 0.85  # share of L2 that a tile's packed input may take
+
+
+@cache
+def tilings(layer: Layer, target: Target) -> tuple[Plane, ...]:
+    """Return the tilings whose packed input stays in L2; the smallest tile in any case."""
+    sizes = _runs(layer, target.lanes) if layer.pointwise else range(1, layer.output[1] + 1)
+    planes = [
+        Plane(layer=layer, step=target.lanes, run=size)
+        if layer.pointwise
+        else Plane(layer=layer, step=target.lanes, rows=size)
+        for size in sizes
+    ]
+    planes += [replace(p, in_place=True) for p in planes if _in_place(p, target)]
+    space = _TILE_SHARE * target.l2 / 4
+    return tuple(p for p in planes if p is planes[0] or p.channel * layer.channels <= space)
+
+
+def _in_place(plane: Plane, target: Target) -> bool:
+    """Whether a tile's input can be read where it stands.
+
+    Nothing may be ragged, and lines must spread over all sets of L1, however far apart
+    channels are.
+    """
+    if not plane.flat or plane.positions % plane.run or plane.positions % target.lanes:
+        return False
+    lines = target.line // 4
+    return plane.run >= math.gcd(plane.positions // lines, _SETS) * lines
+
+
+def _runs(layer: Layer, lanes: int) -> list[int]:
+    """Return the runs of positions that cut an image into 1, 2, 3, … tiles, shortest first."""
+    vectors = -(-Plane(layer=layer, step=lanes, run=lanes).positions // lanes)
+    return sorted({-(-vectors // parts) * lanes for parts in range(1, vectors + 1)})
