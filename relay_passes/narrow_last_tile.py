@@ -11,7 +11,10 @@ Thirteen vectors by five would otherwise cost fifteen::
                                                            A[160 + v * 16, ...] += ...
 
 Schedules mark the loop over register tiles with the vectors of the last one, and the loops over
-vectors. Nothing reads the lanes that are no longer computed.
+vectors. Nothing reads the lanes that are no longer computed. The last tile's sums are a buffer of
+their own, see `tvm_sparse.relay_passes.own_registers`. Where the last vector holds very few
+lanes, the mark says how many, and filters stand in lanes for them, see
+`tvm_sparse.relay_passes.turn_tail`.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ import tvm
 from tvm import tirx
 
 from tvm_sparse import compat
-from tvm_sparse.schedules.loops import LAST, VECTORS
+from tvm_sparse.relay_passes import turn_tail
+from tvm_sparse.relay_passes.own_registers import Registers
+from tvm_sparse.schedules.loops import LAST, TAIL, VECTORS
 
 
 @tirx.transform.prim_func_pass(opt_level=0, name="NarrowLastTile")
@@ -33,22 +38,35 @@ class NarrowLastTile:
         self, func: tirx.PrimFunc, mod: tvm.IRModule, ctx: tvm.transform.PassContext
     ) -> tirx.PrimFunc:
         """Rewrite one function."""
-        return func.with_body(compat.rewrite(func.body, tirx.For, _peel))
+        last, turned = Registers("last"), Registers("turned", turned=True)
+        body = compat.rewrite(func.body, tirx.For, lambda loop: _peel(loop, last, turned))
+        return func.with_body(last.allocate(turned.allocate(body)))
 
 
-def _peel(loop: tirx.For) -> Any:
+def _peel(loop: tirx.For, registers: Registers, turned: Registers) -> Any:
     if LAST not in loop.annotations:
         return loop
-    vectors = int(loop.annotations[LAST])
+    vectors, tail = int(loop.annotations[LAST]), int(loop.annotations.get(TAIL, 0))
     number = int(loop.extent) - 1
     copy = compat.copied(loop)
-    last = compat.rewrite(copy.body, tirx.For, lambda inner: _narrowed(inner, vectors))
+    last = copy.body
+    if tail:
+        last = compat.rewrite(last, tirx.For, lambda rows: _turned(rows, vectors, tail, turned))
+    last = compat.rewrite(last, tirx.For, lambda inner: _narrowed(inner, vectors))
     at = tirx.IntImm(copy.loop_var.ty.dtype, number)
     last = compat.substitute(last, {copy.loop_var: at})
     if number == 0:
         return last
     extent = tirx.IntImm(loop.extent.ty.dtype, number)
-    return tirx.SeqStmt([compat.with_loop(loop, extent=extent, annotations={}), last])
+    others = compat.with_loop(loop, extent=extent, annotations={})
+    return tirx.SeqStmt([others, registers.use(last)])
+
+
+def _turned(rows: tirx.For, vectors: int, tail: int, registers: Registers) -> Any:
+    inner = rows.body
+    if not isinstance(inner, tirx.For) or VECTORS not in inner.annotations:
+        return rows
+    return turn_tail.turn(rows, vectors, tail, registers)
 
 
 def _narrowed(loop: tirx.For, vectors: int) -> tirx.For:

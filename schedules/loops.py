@@ -10,6 +10,7 @@ from tvm import s_tir, tirx
 TILE = "tvm_sparse.tile"
 REST = "tvm_sparse.rest"  # the tile of a second product, which is added to the first
 LAST = "tvm_sparse.last"  # marks the loop over register tiles: the vectors of the last one
+TAIL = "tvm_sparse.tail"  # on that loop too: lanes of that tile's last vector, if very few
 VECTORS = "tvm_sparse.vectors"  # marks the loops over the vectors of such a tile
 STREAM = "tvm_sparse.stream"  # marks the loop over taps, whose weights are read once
 

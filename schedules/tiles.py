@@ -53,9 +53,17 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     for (part, cuts), k in zip(parts, taps, strict=True):
         position = sch.get_loops(part)[2]
         loops.fill_registers(sch, part, *k)
-        sch.annotate(position, loops.LAST, cuts.last)
+        _mark_last(sch, position, cuts)
         loops.stream_weights(sch, k[-1])
     return sch
+
+
+def _mark_last(sch: s_tir.Schedule, position: Any, tile: Tile) -> None:
+    """Say how the last register tile along the positions differs from the others, if it does."""
+    if tile.tail:
+        sch.annotate(position, loops.TAIL, tile.tail)
+    if tile.tail or tile.last < tile.vectors:
+        sch.annotate(position, loops.LAST, tile.last)
 
 
 def _rest(sch: s_tir.Schedule) -> list[tuple[Any, Tile]]:

@@ -99,7 +99,7 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
     split = work.filters / tile.filters
-    tap = sum(number * _tap(plane, tile, v, target) for v, number in _parts(plane, tile))
+    tap = sum(number * _tap(plane, tile, part, target) for part, number in _parts(plane, tile))
     product = tiles * work.taps * split * tap
     sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM
     sums *= 1 - tile.direct
@@ -143,7 +143,9 @@ def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
     product = (
-        tiles * work.taps * sum(n * _tap(plane, tile, v, target) for v, n in _parts(plane, tile))
+        tiles
+        * work.taps
+        * sum(n * _tap(plane, tile, part, target) for part, n in _parts(plane, tile))
     )
     lists = tiles * work.blocks * sum(number for _, number in _parts(plane, tile)) * _LIST
     sums = tiles * plane.length / tile.lanes * work.blocks * _SUM
@@ -186,18 +188,18 @@ def panel_seconds(
     return (busy + store) * share / (target.ghz * 1e9)
 
 
-def _parts(plane: Plane, tile: Tile) -> list[tuple[int, int]]:
-    """Return (vectors of a register tile, how many of them cover a tile's positions)."""
+def _parts(plane: Plane, tile: Tile) -> list[tuple[tuple[int, int], int]]:
+    """Return ((vectors, lanes after them) of a register tile, how many of them) for each kind."""
     whole = tile.span(plane.length) // (tile.vectors * tile.lanes) - 1
-    return [(tile.vectors, whole), (tile.last, 1)]
+    return [((tile.vectors, 0), whole), ((tile.last - bool(tile.tail), tile.tail), 1)]
 
 
-def _tap(plane: Plane, tile: Tile, vectors: int, target: Target) -> float:
+def _tap(plane: Plane, tile: Tile, part: tuple[int, int], target: Target) -> float:
     """Return the cycles of one tap of one register tile."""
-    layer, filters = plane.layer, tile.filters
-    multiply = filters * vectors / target.fma_per_cycle
+    layer, filters, (vectors, tail) = plane.layer, tile.filters, part
+    multiply = (filters * vectors + tail) / target.fma_per_cycle
     aligned = 1.0 if plane.flat else 2.0
-    load = (filters + vectors * aligned) / target.loads_per_cycle
+    load = (filters + vectors * aligned + tail + bool(tail)) / target.loads_per_cycle
     span = vectors * tile.lanes + (0 if plane.flat else 2 * plane.reach[0] * tile.lanes)
     far = span * layer.channels * 4 > _L1_SHARE * target.l1
     draw = vectors * tile.lanes * 4 / _L2_BYTES if far else 0.0

@@ -101,7 +101,7 @@ def two_parts(layer: Layer, work: Work, rest: Work, target: Target) -> Kernel:
         added = min(costs)
         second = lone[costs.index(added)]
         for filters, vectors in register_tiles(work.filters, target):
-            tile = replace(_tile(plane, work, filters, vectors, target), direct=0)
+            tile = replace(_tile(plane, work, filters, vectors, target), direct=0, tail=0)
             second = replace(second, chunk=tile.chunk, parallel=tile.parallel, direct=0)
             seconds = cost.tile_seconds(plane, tile, work, target, target.cores) + added
             found.append(Kernel(tile=tile, plane=plane, seconds=seconds, rest=second))
@@ -200,7 +200,7 @@ def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) 
     uneven = -(-layer.filters // chunk) != rows // chunk
     if work.reordered or ragged_groups or uneven:
         chunk, by_tiles = 0, True  # rows and filters are numbered differently
-    across = plane.length // target.lanes
+    across, left = plane.length // target.lanes, plane.used % target.lanes
     return Tile(
         filters=filters,
         vectors=min(vectors, across),
@@ -209,23 +209,18 @@ def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) 
         rows=plane.rows,
         run=plane.run,
         last=(across - 1) % min(vectors, across) + 1,
+        tail=left if 2 * left <= filters else 0,
         in_place=int(plane.in_place),
-        direct=int(_is_direct(plane, work, target)),
+        direct=int(_is_direct(plane, work)),
         parallel="tiles" if by_tiles else "filters",
         op=layer.op,
     )
 
 
-def _is_direct(plane: Plane, work: Work, target: Target) -> bool:
-    """Whether every register tile is stored from registers: rows are filters, tiles are whole.
-
-    In a ragged one of several tiles TVM would no longer see that sums fit registers. An output
-    beyond L2 is better written row by row: short pieces of many rows wait for memory.
-    """
+def _is_direct(plane: Plane, work: Work) -> bool:
+    """Whether every register tile is stored from registers: rows are filters, lanes positions."""
     in_order = not work.reordered and plane.layer.filters // plane.layer.groups % work.filters == 0
-    whole = plane.tiles == 1 or plane.positions % max(plane.run, 1) == 0
-    near = plane.layer.positions * plane.layer.filters * 4 <= target.l2
-    return plane.flat and in_order and whole and near
+    return plane.flat and in_order
 
 
 def _chunk(rows: int, filters: int, threads: int) -> int:

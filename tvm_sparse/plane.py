@@ -84,6 +84,13 @@ class Plane:
         return self.strip * (self.rows // self.fold if self.fold else 1)
 
     @cached_property
+    def used(self) -> int:
+        """Lanes of a tile up to the last that is stored; rows in a single strip."""
+        if self.flat:
+            return self.positions if self.tiles == 1 else self.run
+        return (self.rows - 1) * self.pitch + self.layer.output[2]
+
+    @cached_property
     def strip(self) -> int:
         """Lanes of a strip of rows."""
         used = ((self.fold or self.rows) - 1) * self.pitch + self.layer.output[2]

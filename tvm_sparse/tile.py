@@ -17,6 +17,9 @@ class Tile:
         Vectors of positions of the register tile.
     last : int
         Vectors of the last register tile of a tile's positions, at most `vectors`.
+    tail : int
+        Lanes that the very last vector holds if they are so few that filters stand in lanes for
+        them, else 0.
     lanes : int
         Floats in a vector.
     chunk : int
@@ -46,6 +49,7 @@ class Tile:
     run: int = 0
     fold: int = 0
     last: int = 1
+    tail: int = 0
     in_place: int = 0
     direct: int = 0
     strip: int = 1

@@ -100,7 +100,8 @@ def hottest_loop(text: str) -> list[str]:
     for raw in text.splitlines():
         line = raw.strip()
         if line.endswith(":") or not line or line.startswith((".", "#")):
-            block = [] if line.endswith(":") else block
+            is_target = line.endswith(":") and not line.startswith(".Ltmp")  # these are notes
+            block = [] if is_target else block
             continue
         block.append(line)
         if line.startswith("j"):
