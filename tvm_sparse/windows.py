@@ -1,0 +1,96 @@
+"""Sparse weights in windows: every filter keeps a few inputs of each run of neighbouring channels.
+
+Filters stand in vector lanes. One load brings a *window*, as many neighbouring channels as a vector
+has lanes, and one permutation gives each lane the channel that its filter needs next, so that
+filters need not share any taps. That pays where all filters keep about equally many weights of a
+window, as in N:M sparsity (Mishra et al., "Accelerating Sparse Deep Neural Networks",
+arXiv 2104.08378).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+BITS = 4  # of a lane's index: windows have 16 channels at most
+PER_WORD = 8  # indices of a lane in 32 bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """A weight, window by window and slot by slot; a *slot* is one weight of each filter.
+
+    Slot ``s`` of window ``w`` multiplies, for filter ``f``, ``values[w * slots + s, f]`` with the
+    channel ``start(w) + index``. The last windows begin earlier where they would reach beyond the
+    channels, and repeat none of their weights.
+
+    Parameters
+    ----------
+    values : array of shape (panels, slots of all windows, P)
+        Zeros where a filter keeps fewer.
+    words : int32 array of shape (panels, words, P)
+        Eight indices a word, the first in the lowest bits; each step begins a word.
+    """
+
+    values: npt.NDArray[np.floating]
+    words: npt.NDArray[np.int32]
+
+
+def slots(nonzero: npt.NDArray[np.bool_], lanes: int) -> int:
+    """Return the most non-zeros that a filter of a (F, C) weight has in one window, at least 1."""
+    filters, channels = nonzero.shape
+    padded = np.pad(nonzero, ((0, 0), (0, -channels % lanes)))
+    return max(int(padded.reshape(filters, -1, lanes).sum(axis=2).max(initial=0)), 1)
+
+
+def pack(
+    weight: npt.NDArray[np.floating], lanes: int, number: int, step: int, filters: int
+) -> Windows:
+    """Store a (F, C) weight in panels of `filters`, `number` slots a window.
+
+    Parameters
+    ----------
+    weight : array of shape (F, C), C >= lanes
+    lanes : int
+        Channels of a window, 16 at most.
+    number : int
+        Slots of a window, at least `slots(weight != 0, lanes)`.
+    step : int
+        Windows that share words of indices; windows are filled up to a multiple of it.
+    filters : int
+        P, filters of a panel; the last panel is filled up.
+    """
+    rows, channels = weight.shape
+    panels, windows = -(-rows // filters), -(-channels // lanes)
+    steps = -(-windows // step)
+    values = np.zeros((panels * filters, steps * step, number), weight.dtype)
+    index = np.zeros(values.shape, np.uint32)
+    filter_, channel = np.nonzero(weight)
+    window = channel // lanes
+    slot = _rank(filter_ * windows + window)
+    values[filter_, window, slot] = weight[filter_, channel]
+    index[filter_, window, slot] = channel - np.minimum(window * lanes, channels - lanes)
+    return Windows(values=_panels(values, panels), words=_panels(_words(index, steps), panels))
+
+
+def _rank(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the place of each element among neighbours of the same group."""
+    first = np.searchsorted(group, group)
+    return np.arange(len(group)) - first
+
+
+def _words(index: npt.NDArray[np.uint32], steps: int) -> npt.NDArray[np.int32]:
+    """Return the (F, steps, words) that hold the indices of each step."""
+    flat = index.reshape(len(index), steps, -1)
+    padded = np.pad(flat, ((0, 0), (0, 0), (0, -flat.shape[2] % PER_WORD)))
+    places = np.arange(PER_WORD, dtype=np.uint32) * BITS
+    shifted = padded.reshape(len(index), steps, -1, PER_WORD) << places
+    return np.bitwise_or.reduce(shifted, axis=3).view(np.int32)
+
+
+def _panels(array: npt.NDArray, panels: int) -> npt.NDArray:  # type: ignore[type-arg]
+    """Return (F, ...) as (panels, everything of a filter, filters of a panel)."""
+    flat = array.reshape(panels, len(array) // panels, -1)
+    return np.ascontiguousarray(flat.transpose(0, 2, 1))
