@@ -46,7 +46,9 @@ def _permuted(load: Any, intrinsic: str) -> Any:
     starts = [term.value for term in terms if isinstance(term, tirx.Broadcast)]
     start = functools.reduce(lambda a, b: a + b, starts)
     number = int(tvm.DataType(str(load.ty.dtype)).lanes)
-    window = tirx.BufferLoad(load.source, [tirx.Ramp(start, tirx.IntImm(start.ty.dtype, 1), number)])
+    window = tirx.BufferLoad(
+        load.source, [tirx.Ramp(start, tirx.IntImm(start.ty.dtype, 1), number)]
+    )
     return tirx.call_llvm_pure_intrin(load.ty.dtype, intrinsic, window, lanes[0].a)
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tvm_sparse.tile import WindowTile
+
 BITS = 4  # of a lane's index: windows have 16 channels at most
 PER_WORD = 8  # indices of a lane in 32 bits
 
@@ -45,27 +47,19 @@ def slots(nonzero: npt.NDArray[np.bool_], lanes: int) -> int:
     return max(int(padded.reshape(filters, -1, lanes).sum(axis=2).max(initial=0)), 1)
 
 
-def pack(
-    weight: npt.NDArray[np.floating], lanes: int, number: int, step: int, filters: int
-) -> Windows:
-    """Store a (F, C) weight in panels of `filters`, `number` slots a window.
+def pack(weight: npt.NDArray[np.floating], tile: WindowTile) -> Windows:
+    """Store a weight for a kernel; panels and steps are filled up.
 
     Parameters
     ----------
-    weight : array of shape (F, C), C >= lanes
-    lanes : int
-        Channels of a window, 16 at most.
-    number : int
-        Slots of a window, at least `slots(weight != 0, lanes)`.
-    step : int
-        Windows that share words of indices; windows are filled up to a multiple of it.
-    filters : int
-        P, filters of a panel; the last panel is filled up.
+    weight : array of shape (F, C), C >= tile.lanes
+        Of at most `tile.slots` non-zeros a window.
+    tile : WindowTile
     """
-    rows, channels = weight.shape
-    panels, windows = -(-rows // filters), -(-channels // lanes)
-    steps = -(-windows // step)
-    values = np.zeros((panels * filters, steps * step, number), weight.dtype)
+    channels, lanes = weight.shape[1], tile.lanes
+    panels, windows = -(-len(weight) // tile.filters), -(-channels // lanes)
+    steps = -(-windows // tile.step)
+    values = np.zeros((panels * tile.filters, steps * tile.step, tile.slots), weight.dtype)
     index = np.zeros(values.shape, np.uint32)
     filter_, channel = np.nonzero(weight)
     window = channel // lanes
