@@ -10,6 +10,7 @@ arXiv 2104.08378).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,10 +82,11 @@ def _words(index: npt.NDArray[np.uint32], steps: int) -> npt.NDArray[np.int32]:
     padded = np.pad(flat, ((0, 0), (0, 0), (0, -flat.shape[2] % PER_WORD)))
     places = np.arange(PER_WORD, dtype=np.uint32) * BITS
     shifted = padded.reshape(len(index), steps, -1, PER_WORD) << places
-    return np.bitwise_or.reduce(shifted, axis=3).view(np.int32)
+    words: npt.NDArray[np.uint32] = np.bitwise_or.reduce(shifted, axis=3)
+    return words.view(np.int32)
 
 
-def _panels(array: npt.NDArray, panels: int) -> npt.NDArray:  # type: ignore[type-arg]
+def _panels(array: npt.NDArray[Any], panels: int) -> npt.NDArray[Any]:
     """Return (F, ...) as (panels, everything of a filter, filters of a panel)."""
     flat = array.reshape(panels, len(array) // panels, -1)
     return np.ascontiguousarray(flat.transpose(0, 2, 1))
