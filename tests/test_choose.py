@@ -130,3 +130,11 @@ def test_kernels_that_select_are_compared_with_the_others(x86: Target) -> None:
     assert [isinstance(tile, WindowTile) for tile in tiles].count(True) == 1
     without = choose.choose(LINEAR, weight, replace(x86, permute=""))
     assert not isinstance(without.kernel.tile, WindowTile)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 16])
+def test_lanes_select_for_few_rows_too_where_weights_are_what_takes_time(
+    rows: int, x86: Target
+) -> None:
+    choice = chosen(replace(LINEAR, input=(rows,)), "nm", (2, 4), 0.5, replace(x86, cores=1))
+    assert isinstance(choice.kernel.tile, WindowTile)
