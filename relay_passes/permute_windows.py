@@ -41,10 +41,10 @@ def _permuted(load: Any, intrinsic: str) -> Any:
         return load
     terms = list(_terms(load.indices[0]))
     lanes = [term for term in terms if not isinstance(term, tirx.Broadcast)]
-    if len(lanes) != 1 or len(terms) == 1 or not _is_masked(lanes[0]):
+    if len(lanes) != 1 or not _is_masked(lanes[0]):
         return load
     starts = [term.value for term in terms if isinstance(term, tirx.Broadcast)]
-    start = functools.reduce(lambda a, b: a + b, starts)
+    start = functools.reduce(lambda a, b: a + b, starts, tirx.IntImm("int32", 0))
     number = int(tvm.DataType(str(load.ty.dtype)).lanes)
     window = tirx.BufferLoad(
         load.source, [tirx.Ramp(start, tirx.IntImm(start.ty.dtype, 1), number)]

@@ -8,12 +8,12 @@ import tvm
 from tvm.script import tirx as T
 
 from support import formats, kernels
-from tvm_sparse import choose, implement
+from tvm_sparse import window_kernel, windows
+from tvm_sparse.algorithms import windows as window_algorithm
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes.permute_windows import PermuteWindows
 from tvm_sparse.schedules.windows import PERMUTE
 from tvm_sparse.targets import Target
-from tvm_sparse.tile import WindowTile
 
 AVX2 = "llvm.x86.avx2.permps"
 # fmt: off
@@ -57,14 +57,14 @@ def test_loads_without_lane_numbers_stay_as_they_are() -> None:
     tvm.ir.assert_structural_equal(PermuteWindows()(before), before)
 
 
-@pytest.mark.parametrize("block", [(1, 4), (1, 8)])
-def test_compiled_kernels_permute_and_never_gather(block: tuple[int, int], target: Target) -> None:
-    layer = Layer(op="linear", weight=(128, 128), input=(32,))
-    weight = formats.pruned(kernels.weights(layer), "nm", block, 1.0)
-    choice = choose.choose(layer, weight, target)
-    assert isinstance(choice.kernel.tile, WindowTile)
-    text = kernels.assembly(implement.sparse(choice, weight).func, target)
-    tile = choice.kernel.tile
-    products = tile.rows * tile.filters // tile.lanes * tile.slots * tile.step
+@pytest.mark.parametrize("shape", [(128, 128), (70, 131), (32, 16)])
+def test_compiled_kernels_permute_and_never_gather(shape: tuple[int, int], target: Target) -> None:
+    layer = Layer(op="linear", weight=shape, input=(2, 5))
+    weight = formats.pruned(kernels.weights(layer), "nm", (1, 4), 1.0)
+    best = window_kernel.best(layer, windows.slots(weight != 0, target.lanes), target)
+    func = window_algorithm.sparse(layer, best.tile)
+    text = kernels.assembly(func, target)
+    products = best.tile.rows * best.tile.filters // target.lanes * best.tile.slots
     assert text.count("vpermps") + text.count("vpermd") >= products
     assert "vgather" not in text
+    assert "vpand" not in text
