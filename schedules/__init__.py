@@ -24,6 +24,7 @@ from tvm_sparse.schedules import (
     panels,
     rowwise,
     tiles,
+    windows,
 )
 from tvm_sparse.targets import Target
 
@@ -39,6 +40,7 @@ def rules(target: Target) -> list[ScheduleRule]:
         attention.rule,
         columns.rule,
         panels.rule,
+        windows.rule,
         partial(elementwise.rule, lanes=lanes),
         partial(matmul.rule, lanes=lanes, registers=target.registers),
         partial(rowwise.rule, lanes=lanes),

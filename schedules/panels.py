@@ -40,15 +40,21 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     tiles, row = sch.split(m, [None, tile.rows])
     vector, lane = sch.split(lane, [None, min(tile.lanes, tile.filters)])
     sch.reorder(panel, tiles, k, row, vector, lane)
-    sums = sch.cache_write(product, 0, "local")
-    sch.reverse_compute_at(sums, tiles, preserve_unit_loops=True)
-    loops.vectorize_tile(sch, sums, min(tile.lanes, tile.filters))
-    sch.merge(sch.get_loops(product)[1], _cut_store(sch, last, tile))
-    outer, inner = sch.get_loops(product)[:2]
-    sch.parallel(outer if tile.parallel == "panels" else inner)
+    store_registers(sch, product, last, tile)
     loops.fill_registers(sch, product, k)
     loops.stream_weights(sch, k)
     return sch
+
+
+def store_registers(sch: s_tir.Schedule, product: Any, store: Any, tile: PanelTile) -> None:
+    """Store each register tile when it is computed; the product's first loops are panels, tiles."""
+    sums = sch.cache_write(product, 0, "local")
+    tiles = sch.get_loops(product)[1]
+    sch.reverse_compute_at(sums, tiles, preserve_unit_loops=True)
+    loops.vectorize_tile(sch, sums, min(tile.lanes, tile.filters))
+    sch.merge(sch.get_loops(product)[1], _cut_store(sch, store, tile))
+    outer, inner = sch.get_loops(product)[:2]
+    sch.parallel(outer if tile.parallel == "panels" else inner)
 
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: PanelTile) -> Any:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 _X86 = {"x86_64", "AMD64"}
+_AVX2 = {"bits": 256, "registers": 16, "permute": "llvm.x86.avx2.permps"}
+_AVX512 = {"bits": 512, "registers": 32, "permute": "llvm.x86.avx512.permvar.sf.512"}
 
 
 def cpu_flags() -> frozenset[str]:
@@ -44,7 +46,7 @@ def profile() -> dict[str, dict[str, Any]]:
     flags = cpu_flags()
     wide = {"avx512f", "avx512vl", "avx512bw", "avx512dq"} <= flags
     if platform.machine() in _X86 and {"avx2", "fma"} <= flags:
-        vector = {"bits": 512, "registers": 32} if wide else {"bits": 256, "registers": 16}
+        vector = _AVX512 if wide else _AVX2
         needs = ["avx2", "fma"] + (["avx512f", "avx512vl", "avx512bw", "avx512dq"] if wide else [])
     else:
         vector = {"bits": 128, "registers": 16 if platform.machine() in _X86 else 32}

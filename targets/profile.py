@@ -19,6 +19,7 @@ _FOLDER = Path(__file__).parent
 _PLACES = {
     "bits": "vector",
     "registers": "vector",
+    "permute": "vector",
     "l1": "cache",
     "l2": "cache",
     "line": "cache",
@@ -43,6 +44,9 @@ class Target:
         ``"native"`` of ``mcpu`` stands for the machine at hand.
     bits, registers : int
         Width in bits, and number, of the vector registers.
+    permute : str
+        LLVM's intrinsic that takes a vector of floats and one of lane numbers, of which it ignores
+        all but the lowest bits, and returns the floats of these lanes; empty if there is none.
     l1, l2, line : int
         Bytes of a core's data caches and of a cache line.
     fma_per_cycle, loads_per_cycle : float
@@ -59,6 +63,7 @@ class Target:
     tvm: dict[str, Any] = field(default_factory=lambda: {"kind": "llvm"}, hash=False)
     bits: int = 128
     registers: int = 16
+    permute: str = ""
     l1: int = 32 << 10
     l2: int = 256 << 10
     line: int = 64
@@ -176,6 +181,8 @@ def _check_values(path: Path, values: dict[str, Any]) -> None:
     for name, value in values.items():
         if name == "needs":
             good = isinstance(value, list) and all(isinstance(flag, str) for flag in value)
+        elif kinds[name] == "str":
+            good = isinstance(value, str)
         else:
             allowed = (int,) if kinds[name] == "int" else (int, float)
             good = isinstance(value, allowed) and not isinstance(value, bool) and value > 0

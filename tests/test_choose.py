@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tvm_sparse import choose, formats
 from tvm_sparse.formats.protocol import Block
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
+from tvm_sparse.tile import WindowTile
 
 CONV = Layer(op="conv2d", weight=(128, 128, 3, 3), input=(1, 28, 28), padding=(1, 1, 1, 1))
 LINEAR = Layer(op="linear", weight=(768, 768), input=(128,))
@@ -110,3 +112,29 @@ def test_searching_a_large_layer_takes_less_than_a_second() -> None:
         start = time.process_time()
         assert choose.find(weight).format == "unstructured"
         assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("block", [(2, 4), (1, 4), (4, 8), (1, 8)])
+def test_lanes_of_linear_layers_select_the_inputs_of_n_of_m(block: Block, target: Target) -> None:
+    choice = chosen(LINEAR, "nm", block, block[0] / block[1], target)
+    assert choice.used.format == "nm"
+    assert isinstance(choice.kernel.tile, WindowTile)
+    assert f"of {target.lanes} inputs selected" in str(choice.kernel)
+
+
+def test_kernels_that_select_are_compared_with_the_others(x86: Target) -> None:
+    weight = kernels.weights(LINEAR)
+    weight *= formats.get("nm").mask(abs(weight), 0.25, (1, 4))
+    tiles = [way.kernel.tile for way in choose.candidates(LINEAR, weight, x86)]
+    assert len(tiles) > 2
+    assert [isinstance(tile, WindowTile) for tile in tiles].count(True) == 1
+    without = choose.choose(LINEAR, weight, replace(x86, permute=""))
+    assert not isinstance(without.kernel.tile, WindowTile)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 16])
+def test_lanes_select_for_few_rows_too_where_weights_are_what_takes_time(
+    rows: int, x86: Target
+) -> None:
+    choice = chosen(replace(LINEAR, input=(rows,)), "nm", (2, 4), 0.5, replace(x86, cores=1))
+    assert isinstance(choice.kernel.tile, WindowTile)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tvm_sparse import formats, kernel
+from tvm_sparse import formats, kernel, window_kernel, windows
 from tvm_sparse.cost import Work
 from tvm_sparse.formats.protocol import Block, Weight
 from tvm_sparse.formats.split import Split, nearest, split
@@ -194,17 +194,24 @@ def _candidates(
     options: list[tuple[str, Block]] = [(found.format, found.block), ("unstructured", ())]
     options += [("block_punched", (filters, 1)) for filters in _SHARED]
     works = {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
-    kernels = [(option, _kernel(layer, *option, work, target)) for option, work in works.items()]
+    kernels = [
+        (option, _kernel(layer, weight, *option, work, target)) for option, work in works.items()
+    ]
     near = nearest(weight, _CORES) if found.format in ("unstructured", "pattern") else None
     return kernels if near is None else [*kernels, (near, _two_parts(layer, weight, near, target))]
 
 
-def _kernel(layer: Layer, name: str, block: Block, work: Work, target: Target) -> Kernel:
-    """Return the best kernel for a format: kernel patterns have one of their own."""
-    rows = kernel.sparse(layer, work, target)
-    if name != "pattern":
-        return rows
-    return min(rows, kernel.by_patterns(layer, work, block[1], target), key=lambda k: k.seconds)
+def _kernel(
+    layer: Layer, weight: Weight, name: str, block: Block, work: Work, target: Target
+) -> Kernel:
+    """Return the best kernel for a format: kernel patterns and N:M have one of their own."""
+    found = [kernel.sparse(layer, work, target)]
+    if name == "pattern":
+        found.append(kernel.by_patterns(layer, work, block[1], target))
+    if name == "nm" and layer.op == "linear":
+        slots = windows.slots(weight != 0, target.lanes)
+        found += filter(None, [window_kernel.best(layer, slots, target)])
+    return min(found, key=lambda kernel: kernel.seconds)
 
 
 def _two_parts(layer: Layer, weight: Weight, near: tuple[str, Block], target: Target) -> Kernel:

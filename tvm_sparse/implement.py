@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from tvm import tirx
 
+from tvm_sparse import windows
 from tvm_sparse.algorithms import filters, parts, patterns, pool2d, positions
+from tvm_sparse.algorithms import windows as window_algorithm
 from tvm_sparse.choose import Choice, row_blocks, split_up
 from tvm_sparse.formats.pattern import FORMAT, KernelPatterns
 from tvm_sparse.formats.protocol import Weight
@@ -17,7 +19,7 @@ from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.rows import RowBlocks, from_matrix
-from tvm_sparse.tile import PanelTile, Tile
+from tvm_sparse.tile import PanelTile, Tile, WindowTile
 
 Array = npt.NDArray[Any]
 
@@ -53,6 +55,8 @@ def sparse(choice: Choice, weight: Weight) -> Implementation:
         return _two_parts(choice, kernel.rest, weight)
     if kernel.by_pattern:
         return _by_patterns(choice, weight)
+    if isinstance(kernel.tile, WindowTile):
+        return _by_windows(layer, kernel.tile, weight)
     rows = _never_empty(row_blocks(layer, weight, choice.used))
     if isinstance(kernel.tile, PanelTile):
         func = filters.sparse(layer, kernel.tile, rows)
@@ -66,6 +70,13 @@ def sparse(choice: Choice, weight: Weight) -> Implementation:
     rows, row = _with_zero_row(rows, layer)
     func = positions.sparse(layer, plane, tile, rows)
     return _bound(func, name, rows.values, offsets, rows.ptr, row)
+
+
+def _by_windows(layer: Layer, tile: WindowTile, weight: Weight) -> Implementation:
+    """Return the implementation whose lanes select their inputs."""
+    packed = windows.pack(weight, tile)
+    func = window_algorithm.sparse(layer, tile)
+    return _bound(func, "sparse_linear", packed.values, packed.words)
 
 
 def _by_patterns(choice: Choice, weight: Weight) -> Implementation:

@@ -11,7 +11,7 @@ from tvm_sparse import cost
 from tvm_sparse.cost import Work
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
-from tvm_sparse.tile import PanelTile, Tile
+from tvm_sparse.tile import PanelTile, Tile, WindowTile
 from tvm_sparse.tilings import tilings
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Kernel:
     Parameters
     ----------
     tile : Tile or PanelTile
-        A `Tile` keeps positions in vector lanes, a `PanelTile` filters.
+        A `Tile` keeps positions in vector lanes, a `PanelTile` filters; those of a `WindowTile`
+        select their inputs.
     plane : Plane or None
         The packed input of a `Tile`.
     seconds : float
@@ -50,7 +51,10 @@ class Kernel:
         """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
         tile = self.tile
         if isinstance(tile, PanelTile):
-            return f"{tile.rows} rows × {tile.filters} filters in lanes"
+            inputs = ""
+            if isinstance(tile, WindowTile):
+                inputs = f", {tile.slots} of {tile.lanes} inputs selected"
+            return f"{tile.rows} rows × {tile.filters} filters in lanes{inputs}"
         if tile.parallel == "channels":
             return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
         rest = "" if self.rest is None else f", rest {self.rest.filters} × {self.rest.vectors}"

@@ -93,3 +93,22 @@ class PanelTile:
     def annotation(self) -> dict[str, int | str]:
         """The tile as an annotation of a TIR block."""
         return dict(vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowTile(PanelTile):
+    """The cuts of a linear kernel whose vector lanes select their inputs, see `tvm_sparse.windows`.
+
+    Parameters
+    ----------
+    slots : int
+        Weights that each filter has in a window.
+    step : int
+        Windows that are multiplied before the loop over them begins anew.
+    permute : str
+        LLVM's intrinsic for the selection, see `Target`.
+    """
+
+    slots: int
+    step: int
+    permute: str

@@ -22,9 +22,9 @@ def dense(layer: Layer, tile: PanelTile):
     PrimFunc
         Of (X, values (panels, channels, tile.filters) float32, Y).
     """
-    x_shape, y_shape, rows, panels, channels = _sizes(layer, tile)
+    x_shape, y_shape, rows, panels, channels = sizes(layer, tile)
     panel = T.int64(tile.filters)
-    read, store, attrs = _reading(layer), _storing(layer), tile.annotation
+    read, store, attrs = reading(layer), storing(layer), tile.annotation
 
     @T.prim_func(s_tir=True, private=True)
     def dense_linear(
@@ -55,10 +55,10 @@ def sparse(layer: Layer, tile: PanelTile, row_blocks: RowBlocks):
         Of (X, values (taps, tile.filters) float32, channel (taps,) int32,
         ptr (panels + 1,) int64, Y).
     """
-    x_shape, y_shape, rows, panels, _ = _sizes(layer, tile)
+    x_shape, y_shape, rows, panels, _ = sizes(layer, tile)
     panel, taps = T.int64(tile.filters), T.int64(len(row_blocks.taps))
     longest = T.int64(max(row_blocks.longest, 1))
-    read, store, attrs = _reading(layer), _storing(layer), tile.annotation
+    read, store, attrs = reading(layer), storing(layer), tile.annotation
 
     @T.prim_func(s_tir=True, private=True)
     def sparse_linear(
@@ -86,7 +86,8 @@ def sparse(layer: Layer, tile: PanelTile, row_blocks: RowBlocks):
     return sparse_linear
 
 
-def _sizes(layer, tile):
+def sizes(layer, tile):
+    """Return the shapes of X and Y, the rows and panels that are computed, and the channels."""
     lead = tuple(T.int64(v) for v in layer.input)
     rows = T.int64(-(-layer.positions // tile.rows) * tile.rows)
     panels = T.int64(-(-layer.filters // tile.filters))
@@ -94,7 +95,7 @@ def _sizes(layer, tile):
     return (*lead, channels), (*lead, T.int64(layer.filters)), rows, panels, channels
 
 
-def _reading(layer):
+def reading(layer):
     """Return a function that reads X; rows that only fill up a tile read the last real row."""
     last, inner = layer.positions - 1, layer.input[-1]
 
@@ -105,7 +106,8 @@ def _reading(layer):
     return read
 
 
-def _storing(layer):
+def storing(layer):
+    """Return the macro ``store(A, Y)``."""
     lead, filters = [T.int64(v) for v in layer.input], T.int64(layer.filters)
 
     if len(lead) == 1:
