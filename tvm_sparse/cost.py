@@ -7,7 +7,8 @@ packing the input, storing the output, and weights that do not stay in L2.
 
 The constants were fitted to 1152 measured kernels (AMD Zen 5, ResNet, MobileNet and BERT layers at
 densities of 0.05 to 1, random tiles): mean error 13 %, median 9 %, correlation 0.99. Two were set
-after that, by whole sweeps over layers: the share of L1, and what streaming weights exposes.
+after that, by whole sweeps over layers: the share of L1, and what streaming weights exposes. Lists of
+single weights have a formula of their own, `tvm_sparse.lists`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tvm_sparse import lists
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.tile import PanelTile, Tile
@@ -98,12 +100,7 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     """
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
-    split = work.filters / tile.filters
-    tap = sum(number * _tap(plane, tile, v, target) for v, number in _parts(plane, tile))
-    product = tiles * work.taps * split * tap
-    sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM
-    sums *= 1 - tile.direct
-    store = layer.positions * layer.filters / tile.lanes * (_DIRECT if tile.direct else _STORE)
+    product = _product(plane, tile, work, target, tiles)
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
     if layer.op == "linear":
         pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE
@@ -112,7 +109,7 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     parts = tiles if tile.parallel == "tiles" else -(-layer.filters // tile.chunk)
     share = -(-parts // threads) / parts
     alone = 0.0 if tile.parallel == "tiles" else pack * (1 - share)
-    return ((product + sums + store + pack + far) * share + alone) / (target.ghz * 1e9)
+    return ((product + pack + far) * share + alone) / (target.ghz * 1e9)
 
 
 def channel_seconds(plane: Plane, tile: Tile, target: Target) -> float:
@@ -143,9 +140,9 @@ def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
     product = (
-        tiles * work.taps * sum(n * _tap(plane, tile, v, target) for v, n in _parts(plane, tile))
+        tiles * work.taps * sum(n * _tap(plane, tile, v, target) for v, n in tile.parts(plane.length))
     )
-    lists = tiles * work.blocks * sum(number for _, number in _parts(plane, tile)) * _LIST
+    lists = tiles * work.blocks * sum(number for _, number in tile.parts(plane.length)) * _LIST
     sums = tiles * plane.length / tile.lanes * work.blocks * _SUM
     store = layer.positions * layer.filters / tile.lanes * _SUM
     return (product + lists + sums + store) / threads / (target.ghz * 1e9)
@@ -159,7 +156,7 @@ def pattern_seconds(
     A tap needs no index, but each filter has as many lists of kernels as there are patterns.
     """
     tiles = plane.tiles * plane.layer.input[0]
-    across = tiles * sum(number for _, number in _parts(plane, tile))
+    across = tiles * sum(number for _, number in tile.parts(plane.length))
     cycles = across * (work.blocks * patterns * _LIST - work.taps * _TAP)
     seconds = tile_seconds(plane, tile, work, target, threads)
     return seconds + cycles / threads / (target.ghz * 1e9)
@@ -186,10 +183,16 @@ def panel_seconds(
     return (busy + store) * share / (target.ghz * 1e9)
 
 
-def _parts(plane: Plane, tile: Tile) -> list[tuple[int, int]]:
-    """Return (vectors of a register tile, how many of them cover a tile's positions)."""
-    whole = tile.span(plane.length) // (tile.vectors * tile.lanes) - 1
-    return [(tile.vectors, whole), (tile.last, 1)]
+def _product(plane: Plane, tile: Tile, work: Work, target: Target, tiles: int) -> float:
+    """Return the cycles of a product, with sums and stores."""
+    if work.filters == 1 and work.indexed:
+        return lists.cycles(plane, tile, work, target)
+    layer, split = plane.layer, work.filters / tile.filters
+    tap = sum(number * _tap(plane, tile, v, target) for v, number in tile.parts(plane.length))
+    sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM
+    sums *= 1 - tile.direct
+    store = layer.positions * layer.filters / tile.lanes * (_DIRECT if tile.direct else _STORE)
+    return tiles * work.taps * split * tap + sums + store
 
 
 def _tap(plane: Plane, tile: Tile, vectors: int, target: Target) -> float:
@@ -218,7 +221,7 @@ def _weight_passes(plane: Plane, tile: Tile, work: Work, target: Target) -> floa
     """
     if work.nbytes <= 0.75 * target.l2:
         return 0.0
-    across = sum(number for _, number in _parts(plane, tile))
+    across = sum(number for _, number in tile.parts(plane.length))
     passes = plane.tiles * (1.0 if tile.chunk else across)
     return _EXPOSED * passes * work.nbytes / (target.gbytes * 1e9)
 

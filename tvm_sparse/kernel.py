@@ -12,7 +12,7 @@ from tvm_sparse.cost import Work
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.tile import PanelTile, Tile
-from tvm_sparse.tilings import tilings
+from tvm_sparse.tilings import sliced, tilings
 
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
@@ -55,6 +55,7 @@ class Kernel:
             return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
         rest = "" if self.rest is None else f", rest {self.rest.filters} × {self.rest.vectors}"
         rest += ", by pattern" if self.by_pattern else ""
+        rest += f", {tile.slice} channels at a time" if tile.slice else ""
         return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions{rest}"
 
 
@@ -113,10 +114,11 @@ def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
         for plane in tilings(layer, target):
-            tile = _tile(plane, work, filters, vectors, target)
-            seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
-            if best is None or seconds < best.seconds:
-                best = Kernel(tile=tile, plane=plane, seconds=seconds)
+            whole = _tile(plane, work, filters, vectors, target)
+            for tile in (whole, *sliced(plane, whole, work, target)):
+                seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
+                if best is None or seconds < best.seconds:
+                    best = Kernel(tile=tile, plane=plane, seconds=seconds)
     assert best is not None  # one filter by one vector always fits
     return best
 
@@ -220,12 +222,13 @@ def _is_direct(plane: Plane, work: Work, target: Target) -> bool:
     """Whether every register tile is stored from registers: rows are filters, tiles are whole.
 
     In a ragged one of several tiles TVM would no longer see that sums fit registers. An output
-    beyond L2 is better written row by row: short pieces of many rows wait for memory.
+    beyond L2 is better written row by row: short pieces of many rows wait for memory, unless each
+    is one filter's and the taps of the next give it the time.
     """
     in_order = not work.reordered and plane.layer.filters // plane.layer.groups % work.filters == 0
     whole = plane.tiles == 1 or plane.positions % max(plane.run, 1) == 0
     near = plane.layer.positions * plane.layer.filters * 4 <= target.l2
-    return plane.flat and in_order and whole and near
+    return plane.flat and in_order and whole and (near or work.filters == 1)
 
 
 def _chunk(rows: int, filters: int, threads: int) -> int:
