@@ -54,7 +54,8 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
         position = sch.get_loops(part)[2]
         loops.fill_registers(sch, part, *k)
         sch.annotate(position, loops.LAST, cuts.last)
-        loops.stream_weights(sch, k[-1])
+        if cuts.filters > 1:  # lists of single weights are loads enough without prefetches
+            loops.stream_weights(sch, k[-1])
     return sch
 
 

@@ -140,7 +140,9 @@ def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
     product = (
-        tiles * work.taps * sum(n * _tap(plane, tile, v, target) for v, n in tile.parts(plane.length))
+        tiles
+        * work.taps
+        * sum(n * _tap(plane, tile, v, target) for v, n in tile.parts(plane.length))
     )
     lists = tiles * work.blocks * sum(number for _, number in tile.parts(plane.length)) * _LIST
     sums = tiles * plane.length / tile.lanes * work.blocks * _SUM

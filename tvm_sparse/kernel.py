@@ -212,23 +212,23 @@ def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) 
         run=plane.run,
         last=(across - 1) % min(vectors, across) + 1,
         in_place=int(plane.in_place),
-        direct=int(_is_direct(plane, work, target)),
+        direct=int(_is_direct(plane, vectors, work, target)),
         parallel="tiles" if by_tiles else "filters",
         op=layer.op,
     )
 
 
-def _is_direct(plane: Plane, work: Work, target: Target) -> bool:
+def _is_direct(plane: Plane, vectors: int, work: Work, target: Target) -> bool:
     """Whether every register tile is stored from registers: rows are filters, tiles are whole.
 
-    In a ragged one of several tiles TVM would no longer see that sums fit registers. An output
-    beyond L2 is better written row by row: short pieces of many rows wait for memory, unless each
-    is one filter's and the taps of the next give it the time.
+    In a ragged one of several tiles, or in one of several register tiles, TVM would no longer see
+    that sums fit registers. An output beyond L2 is better written row by row: short pieces of many
+    rows wait for memory, unless the many taps of a single filter give them the time.
     """
     in_order = not work.reordered and plane.layer.filters // plane.layer.groups % work.filters == 0
-    whole = plane.tiles == 1 or plane.positions % max(plane.run, 1) == 0
+    single = plane.run <= vectors * target.lanes and plane.positions % max(plane.run, 1) == 0
     near = plane.layer.positions * plane.layer.filters * 4 <= target.l2
-    return plane.flat and in_order and whole and (near or work.filters == 1)
+    return plane.flat and in_order and (plane.tiles == 1 or single) and (near or work.filters == 1)
 
 
 def _chunk(rows: int, filters: int, threads: int) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SETS = 64  # of an L1 cache whose index lies within a page: 4096 / 64
 _TILE_SHARE = 0.85  # share of L2 that a tile's packed input may take
 _SLICE_SHARE = 0.8  # share of L1 that a slice of channels may take
+_SUMS_SHARE = 0.7  # share of the registers that sums may take then
 
 
 @cache
@@ -57,10 +58,13 @@ def sliced(plane: Plane, tile: Tile, work: Work, target: Target) -> list[Tile]:
     """Return the tile with its channels in slices, if that may pay.
 
     It may for lists of single weights: what such a list reads is rarely in L1 by chance. Slices
-    fill L1, and are as many as that takes, of nearly the same size.
+    fill L1, and are as many as that takes, of nearly the same size. Register tiles of very many
+    vectors leave no registers to overlap the lists with.
     """
+    if work.filters > 1 or not work.indexed or tile.vectors > _SUMS_SHARE * target.registers:
+        return []
     channels = plane.layer.weight[1]
     most = int(_SLICE_SHARE * target.l1) // (4 * plane.touched(tile.vectors * tile.lanes))
-    if work.filters > 1 or not work.indexed or not 0 < most < channels:
+    if not 0 < most < channels:
         return []
     return [replace(tile, slice=-(-channels // -(-channels // most)), direct=0)]
