@@ -98,9 +98,17 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     float
         Seconds.
     """
+    single = work.filters == 1 and work.indexed
+    product = lists.cycles if single else _product
+    return _seconds(product(plane, tile, work, target), plane, tile, work, target, threads)
+
+
+def _seconds(
+    product: float, plane: Plane, tile: Tile, work: Work, target: Target, threads: int
+) -> float:
+    """Add to the cycles of a product what stands around it; return seconds."""
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
-    product = _product(plane, tile, work, target, tiles)
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
     if layer.op == "linear":
         pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE
@@ -147,7 +155,7 @@ def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     lists = tiles * work.blocks * sum(number for _, number in tile.parts(plane.length)) * _LIST
     sums = tiles * plane.length / tile.lanes * work.blocks * _SUM
     store = layer.positions * layer.filters / tile.lanes * _SUM
-    return (product + lists + sums + store) / threads / (target.ghz * 1e9)
+    return (product + ends + sums + store) / threads / (target.ghz * 1e9)
 
 
 def pattern_seconds(
@@ -159,9 +167,9 @@ def pattern_seconds(
     """
     tiles = plane.tiles * plane.layer.input[0]
     across = tiles * sum(number for _, number in tile.parts(plane.length))
-    cycles = across * (work.blocks * patterns * _LIST - work.taps * _TAP)
-    seconds = tile_seconds(plane, tile, work, target, threads)
-    return seconds + cycles / threads / (target.ghz * 1e9)
+    product = _product(plane, tile, work, target)
+    product += across * (work.blocks * patterns * _LIST - work.taps * _TAP)
+    return _seconds(product, plane, tile, work, target, threads)
 
 
 def panel_seconds(
@@ -185,11 +193,10 @@ def panel_seconds(
     return (busy + store) * share / (target.ghz * 1e9)
 
 
-def _product(plane: Plane, tile: Tile, work: Work, target: Target, tiles: int) -> float:
+def _product(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
     """Return the cycles of a product, with sums and stores."""
-    if work.filters == 1 and work.indexed:
-        return lists.cycles(plane, tile, work, target)
     layer, split = plane.layer, work.filters / tile.filters
+    tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
     tap = sum(number * _tap(plane, tile, v, target) for v, number in tile.parts(plane.length))
     sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM
     sums *= 1 - tile.direct

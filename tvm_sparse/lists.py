@@ -54,7 +54,7 @@ def cycles(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
 def _tap(plane: Plane, channels: int, lanes: int, target: Target) -> float:
     """Return the cycles of one tap of one register tile, among so many channels."""
     vectors = lanes / target.lanes
-    loads = vectors * (1.0 if plane.flat else _UNALIGNED) + 1
+    loads = vectors * (1.0 if plane.reach == (0, 0) else _UNALIGNED) + 1
     load = _LOAD * loads / target.loads_per_cycle
     multiply = vectors / target.fma_per_cycle
     inputs = plane.touched(lanes) * channels * 4
