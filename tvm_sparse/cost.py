@@ -7,8 +7,8 @@ packing the input, storing the output, and weights that do not stay in L2.
 
 The constants were fitted to 1152 measured kernels (AMD Zen 5, ResNet, MobileNet and BERT layers at
 densities of 0.05 to 1, random tiles): mean error 13 %, median 9 %, correlation 0.99. Two were set
-after that, by whole sweeps over layers: the share of L1, and what streaming weights exposes. Lists of
-single weights have a formula of their own, `tvm_sparse.lists`.
+after that, by whole sweeps over layers: the share of L1, and what streaming weights exposes.
+`tvm_sparse.lists` has the formula for lists of single weights.
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ class Work:
     reordered: bool = False
 
     @property
+    def single(self) -> bool:
+        """Whether each filter has a list of taps to itself."""
+        return self.indexed and self.filters == 1
+
+    @property
     def nbytes(self) -> int:
         """Bytes of weights and indices that the product reads."""
         index = self.taps * 4 + self.blocks * 8 if self.indexed else 0
@@ -98,9 +103,8 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     float
         Seconds.
     """
-    single = work.filters == 1 and work.indexed
-    product = lists.cycles if single else _product
-    return _seconds(product(plane, tile, work, target), plane, tile, work, target, threads)
+    product = (lists.cycles if work.single else _product)(plane, tile, work, target)
+    return _seconds(product, plane, tile, work, target, threads)
 
 
 def _seconds(
@@ -147,12 +151,9 @@ def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     """
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
-    product = (
-        tiles
-        * work.taps
-        * sum(n * _tap(plane, tile, v, target) for v, n in tile.parts(plane.length))
-    )
-    lists = tiles * work.blocks * sum(number for _, number in tile.parts(plane.length)) * _LIST
+    parts = tile.parts(plane.length)
+    product = tiles * work.taps * sum(n * _tap(plane, tile, v, target) for v, n in parts)
+    ends = tiles * work.blocks * sum(number for _, number in parts) * _LIST
     sums = tiles * plane.length / tile.lanes * work.blocks * _SUM
     store = layer.positions * layer.filters / tile.lanes * _SUM
     return (product + ends + sums + store) / threads / (target.ghz * 1e9)

@@ -226,9 +226,9 @@ def _is_direct(plane: Plane, vectors: int, work: Work, target: Target) -> bool:
     rows wait for memory, unless the many taps of a single filter give them the time.
     """
     in_order = not work.reordered and plane.layer.filters // plane.layer.groups % work.filters == 0
-    single = plane.run <= vectors * target.lanes and plane.positions % max(plane.run, 1) == 0
+    alone = plane.run <= vectors * target.lanes and plane.positions % max(plane.run, 1) == 0
     near = plane.layer.positions * plane.layer.filters * 4 <= target.l2
-    return plane.flat and in_order and (plane.tiles == 1 or single) and (near or work.filters == 1)
+    return plane.flat and in_order and (plane.tiles == 1 or alone) and (near or work.single)
 
 
 def _chunk(rows: int, filters: int, threads: int) -> int:

@@ -61,7 +61,7 @@ def sliced(plane: Plane, tile: Tile, work: Work, target: Target) -> list[Tile]:
     fill L1, and are as many as that takes, of nearly the same size. Register tiles of very many
     vectors leave no registers to overlap the lists with.
     """
-    if work.filters > 1 or not work.indexed or tile.vectors > _SUMS_SHARE * target.registers:
+    if not work.single or tile.vectors > _SUMS_SHARE * target.registers:
         return []
     channels = plane.layer.weight[1]
     most = int(_SLICE_SHARE * target.l1) // (4 * plane.touched(tile.vectors * tile.lanes))
