@@ -27,7 +27,7 @@ from typing import Any
 from tvm import s_tir, tirx
 from tvm.target import Target
 
-from tvm_sparse.schedules import loops
+from tvm_sparse.schedules import loops, slices
 from tvm_sparse.tile import Tile
 
 
@@ -54,7 +54,8 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
         position = sch.get_loops(part)[2]
         loops.fill_registers(sch, part, *k)
         _mark_last(sch, position, cuts)
-        loops.stream_weights(sch, k[-1])
+        if cuts.filters > 1:  # lists of single weights are loads enough without prefetches
+            loops.stream_weights(sch, k[-1])
     return sch
 
 
@@ -78,6 +79,8 @@ def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> list[Any]:
     The loop k over taps may be three, over patterns, their kernels and positions, the last of them
     a part of the register tile; return those that stay loops.
     """
+    if tile.slice:
+        return [slices.cut(sch, product, tile, _chunks(tile))]
     b, t, o, i, *taps = sch.get_loops(product)
     both = sch.fuse(b, t)
     chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters])
@@ -118,6 +121,8 @@ def _flat_loops(sch: s_tir.Schedule, store: Any, tile: Tile) -> list[Any]:
 def _store_chunks(sch: s_tir.Schedule, parts: Sequence[tuple[Any, Tile]], store: Any) -> None:
     """Leave a chunk's sums in cache, then store it row by row."""
     for product, tile in parts:
+        if tile.slice:
+            continue
         row = sch.get_loops(product)[3]
         sums = sch.cache_write(product, 0, "local")
         sch.reverse_compute_at(sums, row, preserve_unit_loops=True)

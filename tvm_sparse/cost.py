@@ -8,6 +8,7 @@ packing the input, storing the output, and weights that do not stay in L2.
 The constants were fitted to 1152 measured kernels (AMD Zen 5, ResNet, MobileNet and BERT layers at
 densities of 0.05 to 1, random tiles): mean error 13 %, median 9 %, correlation 0.99. Two were set
 after that, by whole sweeps over layers: the share of L1, and what streaming weights exposes.
+`tvm_sparse.lists` has the formula for lists of single weights.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tvm_sparse import lists
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.tile import PanelTile, Tile, WindowTile
@@ -78,6 +80,11 @@ class Work:
     reordered: bool = False
 
     @property
+    def single(self) -> bool:
+        """Whether each filter has a list of taps to itself."""
+        return self.indexed and self.filters == 1
+
+    @property
     def nbytes(self) -> int:
         """Bytes of weights and indices that the product reads."""
         index = self.taps * 4 + self.blocks * 8 if self.indexed else 0
@@ -100,14 +107,16 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     float
         Seconds.
     """
+    product = (lists.cycles if work.single else _product)(plane, tile, work, target)
+    return _seconds(product, plane, tile, work, target, threads)
+
+
+def _seconds(
+    product: float, plane: Plane, tile: Tile, work: Work, target: Target, threads: int
+) -> float:
+    """Add to the cycles of a product what stands around it; return seconds."""
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
-    split = work.filters / tile.filters
-    tap = sum(number * _tap(plane, tile, part, target) for part, number in _parts(plane, tile))
-    product = tiles * work.taps * split * tap
-    sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM
-    sums *= 1 - tile.direct
-    store = layer.positions * layer.filters / tile.lanes * (_DIRECT if tile.direct else _STORE)
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
     if layer.op == "linear":
         pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE
@@ -116,7 +125,7 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     parts = tiles if tile.parallel == "tiles" else -(-layer.filters // tile.chunk)
     share = -(-parts // threads) / parts
     alone = 0.0 if tile.parallel == "tiles" else pack * (1 - share)
-    return ((product + sums + store + pack + far) * share + alone) / (target.ghz * 1e9)
+    return ((product + pack + far) * share + alone) / (target.ghz * 1e9)
 
 
 def channel_seconds(plane: Plane, tile: Tile, target: Target) -> float:
@@ -146,15 +155,12 @@ def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     """
     layer = plane.layer
     tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
-    product = (
-        tiles
-        * work.taps
-        * sum(n * _tap(plane, tile, part, target) for part, n in _parts(plane, tile))
-    )
-    lists = tiles * work.blocks * sum(number for _, number in _parts(plane, tile)) * _LIST
+    parts = tile.parts(plane.length)
+    product = tiles * work.taps * sum(n * _tap(plane, tile, part, target) for part, n in parts)
+    ends = tiles * work.blocks * sum(number for _, number in parts) * _LIST
     sums = tiles * plane.length / tile.lanes * work.blocks * _SUM
     store = layer.positions * layer.filters / tile.lanes * _SUM
-    return (product + lists + sums + store) / threads / (target.ghz * 1e9)
+    return (product + ends + sums + store) / threads / (target.ghz * 1e9)
 
 
 def pattern_seconds(
@@ -165,10 +171,10 @@ def pattern_seconds(
     A tap needs no index, but each filter has as many lists of kernels as there are patterns.
     """
     tiles = plane.tiles * plane.layer.input[0]
-    across = tiles * sum(number for _, number in _parts(plane, tile))
-    cycles = across * (work.blocks * patterns * _LIST - work.taps * _TAP)
-    seconds = tile_seconds(plane, tile, work, target, threads)
-    return seconds + cycles / threads / (target.ghz * 1e9)
+    across = tiles * sum(number for _, number in tile.parts(plane.length))
+    product = _product(plane, tile, work, target)
+    product += across * (work.blocks * patterns * _LIST - work.taps * _TAP)
+    return _seconds(product, plane, tile, work, target, threads)
 
 
 def panel_seconds(
@@ -226,10 +232,16 @@ def window_seconds(
     return (busy + far + store) * share / (target.ghz * 1e9)
 
 
-def _parts(plane: Plane, tile: Tile) -> list[tuple[tuple[int, int], int]]:
-    """Return ((vectors, lanes after them) of a register tile, how many of them) for each kind."""
-    whole = tile.span(plane.length) // (tile.vectors * tile.lanes) - 1
-    return [((tile.vectors, 0), whole), ((tile.last - bool(tile.tail), tile.tail), 1)]
+def _product(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
+    """Return the cycles of a product, with sums and stores."""
+    layer, split = plane.layer, work.filters / tile.filters
+    tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
+    parts = tile.parts(plane.length)
+    tap = sum(number * _tap(plane, tile, part, target) for part, number in parts)
+    sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM
+    sums *= 1 - tile.direct
+    store = layer.positions * layer.filters / tile.lanes * (_DIRECT if tile.direct else _STORE)
+    return tiles * work.taps * split * tap + sums + store
 
 
 def _tap(plane: Plane, tile: Tile, part: tuple[int, int], target: Target) -> float:
@@ -258,7 +270,7 @@ def _weight_passes(plane: Plane, tile: Tile, work: Work, target: Target) -> floa
     """
     if work.nbytes <= 0.75 * target.l2:
         return 0.0
-    across = sum(number for _, number in _parts(plane, tile))
+    across = sum(number for _, number in tile.parts(plane.length))
     passes = plane.tiles * (1.0 if tile.chunk else across)
     return _EXPOSED * passes * work.nbytes / (target.gbytes * 1e9)
 

@@ -19,6 +19,7 @@ from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.rows import RowBlocks, from_matrix
+from tvm_sparse.slices import in_slices
 from tvm_sparse.tile import PanelTile, Tile, WindowTile
 
 Array = npt.NDArray[Any]
@@ -63,13 +64,12 @@ def sparse(choice: Choice, weight: Weight) -> Implementation:
         return _bound(func, "sparse_linear", rows.values, rows.taps, rows.ptr)
     plane, tile = _placed(kernel)
     name = f"sparse_{layer.op}"
-    offsets = plane.offsets()[rows.taps]
-    if rows.in_order(layer.filters):
-        func = positions.sparse(layer, plane, tile, rows)
-        return _bound(func, name, rows.values, offsets, rows.ptr)
-    rows, row = _with_zero_row(rows, layer)
+    row: list[Array] = []
+    if not rows.in_order(layer.filters):
+        rows, *row = _with_zero_row(rows, layer)
+    rows = in_slices(rows, layer, tile.slice)
     func = positions.sparse(layer, plane, tile, rows)
-    return _bound(func, name, rows.values, offsets, rows.ptr, row)
+    return _bound(func, name, rows.values, plane.offsets()[rows.taps], rows.ptr, *row)
 
 
 def _by_windows(layer: Layer, tile: WindowTile, weight: Weight) -> Implementation:

@@ -12,7 +12,7 @@ from tvm_sparse.cost import Work
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.tile import PanelTile, Tile, WindowTile
-from tvm_sparse.tilings import tilings
+from tvm_sparse.tilings import sliced, tilings
 
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
@@ -59,6 +59,7 @@ class Kernel:
             return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
         rest = "" if self.rest is None else f", rest {self.rest.filters} × {self.rest.vectors}"
         rest += ", by pattern" if self.by_pattern else ""
+        rest += f", {tile.slice} channels at a time" if tile.slice else ""
         return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions{rest}"
 
 
@@ -117,10 +118,11 @@ def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
         for plane in tilings(layer, target):
-            tile = _tile(plane, work, filters, vectors, target)
-            seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
-            if best is None or seconds < best.seconds:
-                best = Kernel(tile=tile, plane=plane, seconds=seconds)
+            whole = _tile(plane, work, filters, vectors, target)
+            for tile in (whole, *sliced(plane, whole, work, target)):
+                seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
+                if best is None or seconds < best.seconds:
+                    best = Kernel(tile=tile, plane=plane, seconds=seconds)
     assert best is not None  # one filter by one vector always fits
     return best
 

@@ -157,6 +157,13 @@ class Plane:
         """Floats of a tile from one packed channel to the next."""
         return math.prod(self.phases) * self.size
 
+    def touched(self, lanes: int) -> int:
+        """Return the floats of a channel that the taps of so many neighbouring lanes read."""
+        if self.flat:
+            return lanes
+        around = self.reach[0] * self.pitch + self.reach[1]
+        return min(self.channel, (lanes + around) * math.prod(self.phases))
+
     def offsets(self) -> npt.NDArray[np.int32]:
         """Return each tap's offset in the packed input of its group, shape (taps,).
 

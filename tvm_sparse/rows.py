@@ -52,6 +52,9 @@ class RowBlocks:
         Which filter each row computes; -1 for rows that only fill up a block.
     groups : int
         Convolution groups; each has equally many blocks.
+    slices : int
+        S, the parts in which blocks are stored, see `tvm_sparse.slices`. Above 1, `ptr` has the
+        shape (S * B + 1,): the first part of every block, then the second of every block.
     """
 
     ptr: npt.NDArray[np.int64]
@@ -59,6 +62,7 @@ class RowBlocks:
     values: npt.NDArray[np.floating]
     order: npt.NDArray[np.int32]
     groups: int = 1
+    slices: int = 1
 
     @property
     def filters(self) -> int:
@@ -68,7 +72,7 @@ class RowBlocks:
     @property
     def blocks(self) -> int:
         """B, the number of blocks."""
-        return len(self.ptr) - 1
+        return (len(self.ptr) - 1) // self.slices
 
     @property
     def stored(self) -> int:
@@ -77,7 +81,7 @@ class RowBlocks:
 
     @property
     def longest(self) -> int:
-        """Taps of the longest block."""
+        """Taps of the longest block, or of its longest part."""
         return int(np.diff(self.ptr).max(initial=0))
 
     @property
@@ -110,7 +114,7 @@ class RowBlocks:
     def dense(self, filters: int, taps: int) -> npt.NDArray[np.floating]:
         """Return the weights as a (filters, taps) matrix."""
         out = np.zeros((filters, taps), self.values.dtype)
-        block = np.repeat(np.arange(self.blocks), np.diff(self.ptr))
+        block = np.repeat(np.arange(len(self.ptr) - 1) % self.blocks, np.diff(self.ptr))
         for i in range(self.filters):
             row = self.order[block * self.filters + i]
             real = row >= 0

@@ -29,6 +29,8 @@ class Tile:
         1 if taps read the input where it stands, see `Plane`.
     direct : int
         1 if register tiles are stored from registers, 0 if a chunk's sums wait in cache.
+    slice : int
+        Input channels whose taps are added up at a time, see `tvm_sparse.slices`; 0 for all.
     rows, run, fold : int
         The plane's tile, see `Plane`.
     parallel : {"tiles", "filters", "channels"}
@@ -52,6 +54,7 @@ class Tile:
     tail: int = 0
     in_place: int = 0
     direct: int = 0
+    slice: int = 0
     strip: int = 1
     taps: int = 1
     parallel: str = "tiles"
@@ -61,6 +64,11 @@ class Tile:
         """Return the lanes of the register tiles that cover `length` lanes."""
         step = self.vectors * self.lanes
         return -(-length // step) * step
+
+    def parts(self, length: int) -> list[tuple[tuple[int, int], int]]:
+        """Return ((vectors, lanes after them) of a register tile, how many) to cover `length`."""
+        whole = self.span(length) // (self.vectors * self.lanes) - 1
+        return [((self.vectors, 0), whole), ((self.last - bool(self.tail), self.tail), 1)]
 
     @property
     def annotation(self) -> dict[str, int | str]:

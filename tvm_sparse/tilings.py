@@ -1,4 +1,4 @@
-"""The ways to cut a layer's positions into tiles that are worth comparing."""
+"""The ways to cut a layer's positions, and its channels, that are worth comparing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
+from tvm_sparse.tile import Tile
 
 if TYPE_CHECKING:
+    from tvm_sparse.cost import Work
     from tvm_sparse.targets import Target
 
 _SETS = 64  # of an L1 cache whose index lies within a page: 4096 / 64
 _TILE_SHARE = 0.85  # share of L2 that a tile's packed input may take
+_SLICE_SHARE = 0.8  # share of L1 that a slice of channels may take
+_SUMS_SHARE = 0.7  # share of the registers that sums may take then
 
 
 @cache
@@ -48,3 +52,19 @@ def _runs(layer: Layer, lanes: int) -> list[int]:
     """Return the runs of positions that cut an image into 1, 2, 3, … tiles, shortest first."""
     vectors = -(-Plane(layer=layer, step=lanes, run=lanes).positions // lanes)
     return sorted({-(-vectors // parts) * lanes for parts in range(1, vectors + 1)})
+
+
+def sliced(plane: Plane, tile: Tile, work: Work, target: Target) -> list[Tile]:
+    """Return the tile with its channels in slices, if that may pay.
+
+    It may for lists of single weights: what such a list reads is rarely in L1 by chance. Slices
+    fill L1, and are as many as that takes, of nearly the same size. Register tiles of very many
+    vectors leave no registers to overlap the lists with.
+    """
+    if not work.single or tile.vectors > _SUMS_SHARE * target.registers:
+        return []
+    channels = plane.layer.weight[1]
+    most = int(_SLICE_SHARE * target.l1) // (4 * plane.touched(tile.vectors * tile.lanes))
+    if not 0 < most < channels:
+        return []
+    return [replace(tile, slice=-(-channels // -(-channels // most)), direct=0)]

@@ -12,8 +12,9 @@ The blocks of `tvm_sparse.algorithms.positions`, with a second product over the 
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms.multiply import grid, multiplying
 from tvm_sparse.algorithms.pack import packing
-from tvm_sparse.algorithms.positions import grid, multiplying, shapes
+from tvm_sparse.algorithms.positions import shapes
 from tvm_sparse.algorithms.store import storing
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane

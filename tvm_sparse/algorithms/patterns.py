@@ -12,8 +12,9 @@ same for a whole list of kernels: nothing depends on the kernel but one channel.
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms.multiply import grid
 from tvm_sparse.algorithms.pack import packing
-from tvm_sparse.algorithms.positions import grid, shapes
+from tvm_sparse.algorithms.positions import shapes
 from tvm_sparse.algorithms.store import storing
 from tvm_sparse.formats.pattern import KernelPatterns
 from tvm_sparse.layer import Layer

@@ -13,8 +13,10 @@ output are transposed, (features, rows).
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms.multiply import grid, multiplying
 from tvm_sparse.algorithms.pack import packing
 from tvm_sparse.algorithms.read import reading
+from tvm_sparse.algorithms.slices import slicing
 from tvm_sparse.algorithms.store import storing
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
@@ -36,14 +38,16 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
     -------
     PrimFunc
         Of (X, values (taps, P) float32, offset (taps,) int32, ptr (blocks + 1,) int64, Y); when
-        the rows are not in filter order, of (…, ptr, row (F,) int32, Y).
+        the rows are not in filter order, of (…, ptr, row (F,) int32, Y). With S slices, ptr is
+        (S * blocks + 1,).
     """
     x_shape, y_shape = shapes(layer)
-    block, blocks, taps = T.int64(rows.filters), T.int64(rows.blocks), T.int64(len(rows.taps))
+    block, lists, taps = T.int64(rows.filters), T.int64(len(rows.ptr)), T.int64(len(rows.taps))
     batch, tiles, groups = grid(layer, plane)
     number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
     group_rows, space = number // layer.groups, T.int64(layer.weight[1] * plane.channel)
-    pack, multiply = packing(layer, plane), multiplying(layer, plane, tile, rows)
+    product = multiplying if rows.slices == 1 else slicing
+    pack, multiply = packing(layer, plane), product(layer, plane, tile, rows)
     in_order = rows.in_order(layer.filters)
     store = storing(layer, plane, int(group_rows) if in_order else 0)
 
@@ -65,7 +69,7 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
             X: T.Buffer(x_shape, "float32"),
             values: T.Buffer((taps, block), "float32"),
             offset: T.Buffer((taps,), "int32"),
-            ptr: T.Buffer((blocks + 1,), "int64"),
+            ptr: T.Buffer((lists,), "int64"),
             Y: T.Buffer(y_shape, "float32"),
         ):
             T.func_attr({"tirx.noalias": True, "op_pattern": 4})
@@ -78,7 +82,7 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
         X: T.Buffer(x_shape, "float32"),
         values: T.Buffer((taps, block), "float32"),
         offset: T.Buffer((taps,), "int32"),
-        ptr: T.Buffer((blocks + 1,), "int64"),
+        ptr: T.Buffer((lists,), "int64"),
         row: T.Buffer((T.int64(layer.filters),), "int32"),
         Y: T.Buffer(y_shape, "float32"),
     ):
@@ -86,58 +90,6 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
         body(X, values, offset, ptr, row, Y)
 
     return reordered_product
-
-
-def multiplying(
-    layer: Layer,
-    plane: Plane,
-    tile: Tile,
-    rows: RowBlocks,
-    name: str = "product",
-    key: str = "tvm_sparse.tile",
-):
-    """Return the macro ``multiply(A, source, values, offset, ptr)``: the product over row blocks.
-
-    Parameters
-    ----------
-    layer, plane, tile, rows
-        See `sparse`.
-    name, key : str
-        What the TIR block, and its annotation with the tile, are called.
-    """
-    block, blocks, taps = T.int64(rows.filters), T.int64(rows.blocks), T.int64(len(rows.taps))
-    longest = T.int64(max(rows.longest, 1))
-    batch, tiles, _ = grid(layer, plane)
-    number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
-    group_rows = number // layer.groups
-    (read, region), attrs = reading(layer, plane), {key: tile.annotation}
-
-    @T.macro
-    def multiply(A, source, values, offset, ptr):
-        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, longest):
-            with T.sblock(name):
-                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
-                T.reads(
-                    region(source, vb, vt, vo // group_rows),
-                    values[0:taps, vo % block], offset[0:taps], ptr[0 : blocks + 1],
-                )  # fmt: skip
-                T.writes(A[vb, vt, vo, vi])
-                T.sblock_attr(attrs)
-                with T.init():
-                    A[vb, vt, vo, vi] = T.float32(0)
-                if vk < ptr[vo // block + 1] - ptr[vo // block]:
-                    A[vb, vt, vo, vi] = A[vb, vt, vo, vi] + values[
-                        ptr[vo // block] + vk, vo % block
-                    ] * read(
-                        source,
-                        vb,
-                        vt,
-                        vo // group_rows,
-                        T.Cast("int64", offset[ptr[vo // block] + vk]),
-                        vi,
-                    )
-
-    return multiply
 
 
 def dense(layer: Layer, plane: Plane, tile: Tile):
@@ -224,9 +176,3 @@ def shapes(layer: Layer):
     x = (batch, layer.channels, height, width)
     y = (batch, layer.filters, *layer.output[1:])
     return tuple(T.int64(v) for v in x), tuple(T.int64(v) for v in y)
-
-
-def grid(layer: Layer, plane: Plane):
-    """Return batch, tiles and groups as TIR integers."""
-    batch = 1 if layer.op == "linear" else layer.input[0]
-    return T.int64(batch), T.int64(plane.tiles), T.int64(layer.groups)
