@@ -187,7 +187,8 @@ def _check_values(path: Path, values: dict[str, Any]) -> None:
             allowed = (int,) if kinds[name] == "int" else (int, float)
             good = isinstance(value, allowed) and not isinstance(value, bool) and value > 0
         if not good:
-            raise TargetError(f"{path}: {name} must be a positive {kinds[name]}, got {value!r}")
+            kind = kinds[name] if kinds[name] == "str" else f"positive {kinds[name]}"
+            raise TargetError(f"{path}: {name} must be a {kind}, got {value!r}")
 
 
 def _from_tvm(target: TvmTarget) -> Target:

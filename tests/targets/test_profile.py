@@ -41,6 +41,7 @@ def test_a_profile_of_ones_own_is_read_from_its_path(tmp_path: Path) -> None:
     profile = targets.load(write(tmp_path, GOOD))
     assert (profile.name, profile.lanes, profile.registers) == ("device", 4, 32)
     assert profile.missing() == ["asimd"]
+    assert profile.permute == ""
 
 
 def test_x86_is_this_machine() -> None:
@@ -55,6 +56,13 @@ def test_a_target_of_tvms_becomes_the_nearest_profile() -> None:
     assert (avx512.lanes, avx512.registers) == (16, 32)
     avx2 = targets.load(tvm.target.Target({"kind": "llvm", "mcpu": "haswell", "num-cores": 3}))
     assert (avx2.lanes, avx2.registers, avx2.cores) == (8, 16, 3)
+    assert avx512.permute.startswith("llvm.x86.avx512")
+    assert avx2.permute.startswith("llvm.x86.avx2")
+
+
+def test_an_intrinsic_is_named_by_a_string(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="permute must be a str"):
+        targets.load(write(tmp_path, GOOD.replace("bits", "permute = 3\nbits")))
 
 
 @pytest.mark.parametrize(
