@@ -1,0 +1,138 @@
+"""What is tuned: a layer, its pattern of zeros, and the spaces of its kernels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tvm_sparse import choose
+from tvm_sparse.choose import Choice
+from tvm_sparse.cost import Work
+from tvm_sparse.formats.protocol import Block, Weight
+from tvm_sparse.layer import Layer
+from tvm_sparse.targets import Target
+from tvm_sparse.tile import Tile
+from tvm_sparse.tuning.panels import PanelSpace
+from tvm_sparse.tuning.space import SLOWEST, Point, Space
+from tvm_sparse.tuning.tiles import TileSpace
+
+_NEAR = 1.3  # times the best predicted time, up to which another way of storing is tried
+_WAYS = 3
+_STEPS = 8  # taps that differ by less than a factor of 2 ** (1 / 8) are alike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A point of one of a task's spaces.
+
+    Parameters
+    ----------
+    space : str
+        See `Space.name`.
+    point : dict of str to int
+    """
+
+    space: str
+    point: Point
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A layer to be tuned.
+
+    Parameters
+    ----------
+    layer : Layer
+    weight : array of shape ``layer.weight``
+        One weight with the pattern; only its zeros matter.
+    target : Target
+    choice : Choice
+        What the cost formula chose, in one of the spaces.
+    identity : str
+        Equal for layers that one record serves: see `identity`.
+    spaces : tuple of Space
+        The choice's own first.
+    layers : tuple of str
+        The names of the layers that share the identity.
+    """
+
+    layer: Layer
+    weight: Weight
+    target: Target
+    choice: Choice
+    identity: str
+    spaces: tuple[Space, ...]
+    layers: tuple[str, ...] = ()
+
+    @cached_property
+    def default(self) -> Sample:
+        """The sample that stands for the cost formula's choice."""
+        space = self.spaces[0]
+        return Sample(space=space.name, point=space.point(self.choice.kernel))
+
+    def space(self, name: str) -> Space | None:
+        """Return a space by its name."""
+        return next((space for space in self.spaces if space.name == name), None)
+
+    def chosen(self, sample: Sample) -> Choice | None:
+        """Return the choice that a sample stands for; None if it stands for none here."""
+        space = self.space(sample.space)
+        if space is None or set(sample.point) != {d.name for d in space.decisions}:
+            return None
+        kernel = space.kernel(sample.point)
+        if kernel is None:
+            return None
+        used = replace(self.choice.found, format=space.option[0], block=space.option[1])
+        return replace(self.choice, used=used, kernel=kernel)
+
+    def is_promising(self, sample: Sample) -> bool:
+        """Whether a sample stands for a kernel that is not predicted to be far from the best."""
+        choice = self.chosen(sample)
+        return choice is not None and choice.kernel.seconds <= SLOWEST * self.choice.kernel.seconds
+
+
+def task_of(layer: Layer, weight: Weight, target: Target, choice: Choice) -> Task | None:
+    """Return the task of tuning a layer; None if the chosen kernel has no space yet.
+
+    Spaces exist for kernels over row blocks.
+    """
+    kernel = choice.kernel
+    if not choice.is_sparse or kernel.rest is not None or kernel.by_pattern:
+        return None
+    kind = TileSpace if isinstance(kernel.tile, Tile) else PanelSpace
+    ways = choose.ways(layer, weight, choice.found)
+    own = choice.used.format, choice.used.block
+    spaces = [
+        kind(layer=layer, option=option, work=work, target=target)
+        for option, work in ways.items()
+        if option == own or kind is TileSpace
+    ]
+    spaces.sort(key=lambda space: (space.option != own, space.seconds))
+    different = list({space.work: space for space in reversed(spaces)}.values())[::-1]
+    near = [space for space in different if space.seconds <= _NEAR * kernel.seconds]
+    return Task(
+        layer=layer,
+        weight=weight,
+        target=target,
+        choice=choice,
+        identity=identity(layer, ways),
+        spaces=tuple(near[:_WAYS]),
+        layers=(layer.name,),
+    )
+
+
+def identity(layer: Layer, ways: dict[tuple[str, Block], Work]) -> str:
+    """Return what a record is filed under: the layer, and what matters of its pattern of zeros.
+
+    That is how many blocks of filters each way of storing it has, and about how many taps. Other
+    patterns with the same counts take the same time, and share a record; equal shapes with fewer
+    zeros do not.
+    """
+    parts = [layer.key]
+    for (form, block), work in ways.items():
+        name = f"{form}-{'x'.join(map(str, block))}".rstrip("-")
+        step = round(_STEPS * math.log2(work.taps)) if work.taps else "none"
+        order = " reordered" if work.reordered else ""
+        parts.append(f"{name}: {work.blocks}×{work.filters}, taps 2^({step}/{_STEPS}){order}")
+    return "; ".join(parts)

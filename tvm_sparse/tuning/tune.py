@@ -1,0 +1,171 @@
+"""Find faster kernels for a model's layers by measuring them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tvm.s_tir import meta_schedule as ms
+
+from tvm_sparse import targets
+from tvm_sparse.errors import DatabaseError, TargetError
+from tvm_sparse.frontend import import_model
+from tvm_sparse.tuning import features, folder, measure, records, sampling
+from tvm_sparse.tuning.extract import extract
+from tvm_sparse.tuning.measure import Bench
+from tvm_sparse.tuning.progress import Progress, Tally, Watch, stopping_gently
+from tvm_sparse.tuning.records import Measured
+from tvm_sparse.tuning.task import Sample, Task
+
+_BATCH = 16  # candidates between two trainings of the cost model
+_WARM_UP = 32  # candidates until the cost model is asked
+_FINAL = 3  # samples of a task that are measured again, beside the default
+_ROUNDS = 4  # times that each of them is
+
+
+def tune(
+    model: Any,
+    target: Any = "x86",
+    *,
+    example_inputs: Any = None,
+    masks: Mapping[str, Any] | None = None,
+    trials: int = 64,
+    time: float | None = None,
+    database: str | Path | None = None,
+    workers: int | None = None,
+    seed: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Measure kernels for the sparse layers of a model, and record how long they take.
+
+    Layers of one kind are tuned once. The kernels that `build` would choose are measured first;
+    what is found is used only if it stays faster than these when both are measured again in turns.
+
+    Parameters
+    ----------
+    model, target, example_inputs, masks
+        As `tvm_sparse.build` takes them. The target must be this machine.
+    trials : int
+        Kernels to measure for each kind of layer; those in the database count.
+    time : float, optional
+        Seconds to search at most.
+    database : path, optional
+        A folder, made when missing; by default ``tuning_logs/<target>``. What it holds is kept:
+        a search that was stopped goes on where it was.
+    workers : int, optional
+        Processes that compile, by default one a core.
+    seed : int
+        From 1; of all random decisions.
+    progress : callable, optional
+        Called with a `Progress` whenever something was measured.
+
+    Returns
+    -------
+    Path
+        The database, for ``build(database=…)``. Ctrl-C ends the search and returns it too; a second
+        one raises ``KeyboardInterrupt`` at once.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be imported.
+    TargetError
+        If the target is unknown, or not this machine.
+    DatabaseError
+        If the database cannot be written, is being written by another process, or holds records of
+        another machine or version; or if packages for tuning are missing.
+    """
+    _demand_packages()
+    profile = targets.load(target)
+    if profile.missing():
+        raise TargetError(
+            f"cannot run kernels for {profile.name!r}: this CPU lacks "
+            f"{', '.join(profile.missing())}; tune on a machine that has them"
+        )
+    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
+        example_inputs = (example_inputs,)
+    inputs = None if example_inputs is None else tuple(example_inputs)
+    tasks = extract(import_model(model, inputs, masks), profile)
+    path = Path(database) if database is not None else Path("tuning_logs") / profile.name
+    tally = Tally(tasks, trials, time, progress or (lambda state: None))
+    with folder.writing(path, profile) as opened, tempfile.TemporaryDirectory() as shared:
+        with stopping_gently(tally):
+            bench = Bench(Path(shared), tasks, opened, workers)
+            sound = _measure_defaults(bench, tally)
+            _search(bench, sound, tally, seed)
+            _confirm(bench, sound, tally)
+    return path
+
+
+def _measure_defaults(bench: Bench, tally: Tally) -> list[Task]:
+    """Measure what the cost formula chose; return the tasks for which that worked."""
+    tally.show("measuring the default kernels")
+    errors = bench.measure((task, task.default) for task in tally.tasks)
+    known = records.by_task(bench.database)
+    for task, error in zip(tally.tasks, errors, strict=True):
+        if error is None:
+            measured = known[task.identity]
+            default = next(one for one in measured if one.sample == task.default)
+            tally.know(task, default.seconds, default=True)
+            tally.know(task, measured[0].seconds, len(measured) - 1)
+    tally.show("measured the default kernels")
+    return [task for task, error in zip(tally.tasks, errors, strict=True) if error is None]
+
+
+def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int) -> None:
+    """Let MetaSchedule search until every task has enough samples."""
+    open_ = [task for task in tasks if not tally.enough(task)]
+    if not open_:
+        return
+    contexts = [sampling.context(task, seed + place) for place, task in enumerate(open_)]
+    model = ms.cost_model.XGBModel(
+        extractor=features.KernelFeatures(open_), num_warmup_samples=_WARM_UP, num_tuning_cores=1
+    )
+    measure.warm(model, contexts, open_, bench.database)
+    ms.task_scheduler.RoundRobin().tune(
+        contexts,
+        task_weights=[1.0] * len(open_),
+        max_trials_global=tally.wanted * len(open_) * 2,
+        max_trials_per_task=tally.wanted,
+        num_trials_per_iter=min(_BATCH, tally.wanted),
+        builder=bench.builder,
+        runner=bench.runner,
+        measure_callbacks=[
+            ms.measure_callback.AddToDatabase(),
+            ms.measure_callback.UpdateCostModel(),
+            ms.measure_callback.RemoveBuildArtifact(),
+            Watch(open_, tally),
+        ],
+        database=bench.database,
+        cost_model=model,
+    )
+
+
+def _confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
+    """Measure the fastest samples of each task again, in turns with the default."""
+    known = records.by_task(bench.database)
+    for task in tasks:
+        finalists = _finalists(task, known[task.identity])
+        if finalists:
+            tally.show(f"comparing the best of {', '.join(task.layers)}")
+            pairs = [(task, sample) for sample in (task.default, *finalists)]
+            bench.measure(pairs, rounds=_ROUNDS)
+
+
+def _finalists(task: Task, measured: list[Measured]) -> list[Sample]:
+    """Return the fastest samples, if one of them is still to be compared with the default."""
+    first = [one for one in measured if one.sample != task.default and one.times][:_FINAL]
+    fitting = [one for one in first if task.chosen(one.sample) is not None]
+    return [one.sample for one in fitting] if any(not one.confirmed for one in fitting) else []
+
+
+def _demand_packages() -> None:
+    lacking = [name for name in ("xgboost", "cloudpickle", "psutil") if find_spec(name) is None]
+    if lacking:
+        raise DatabaseError(
+            f"tuning needs {', '.join(lacking)}: pip install 'tvm-sparse[tune]', or "
+            f"pip install {' '.join(n.replace('xgboost', 'xgboost-cpu') for n in lacking)}"
+        )
