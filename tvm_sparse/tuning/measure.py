@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,27 +54,29 @@ class Bench:
             initializer=candidate.prepare,
         )
 
-    def measure(
-        self,
-        pairs: Iterable[Pair],
-        rounds: int = 1,
-        progress: Callable[[], None] = lambda: None,
-    ) -> list[str | None]:
-        """Build samples, run them in turns, and record every run; return their errors."""
-        known = list(pairs)
-        schedules = [sampling.decided(task, sample) for task, sample in known]
-        targets = [task.target.to_tvm() for task, _ in known]
+    def measure(self, groups: Sequence[Sequence[Pair]], rounds: int = 1) -> list[str | None]:
+        """Build samples, run each group's in turns, and record every run.
+
+        Returns
+        -------
+        list of str or None
+            What went wrong with each sample, groups one after another.
+        """
+        pairs = [pair for group in groups for pair in group]
+        schedules = [sampling.decided(task, sample) for task, sample in pairs]
         inputs = [
-            ms.builder.BuilderInput(sch.mod, target)
-            for sch, target in zip(schedules, targets, strict=True)
+            ms.builder.BuilderInput(sch.mod, task.target.to_tvm())
+            for sch, (task, _) in zip(schedules, pairs, strict=True)
         ]
         built = self.builder.build(inputs)
         errors = [None if one.error_msg is None else str(one.error_msg) for one in built]
-        for _ in range(rounds):
-            for place, ((task, _), sch) in enumerate(zip(known, schedules, strict=True)):
+        begin = 0
+        for group in groups:
+            for place in [*range(begin, begin + len(group))] * rounds:
                 if errors[place] is None:
-                    errors[place] = self._run(task, sch, built[place].artifact_path)
-                progress()
+                    path = built[place].artifact_path
+                    errors[place] = self._run(pairs[place][0], schedules[place], path)
+            begin += len(group)
         for one in built:
             if one.artifact_path is not None:
                 ms.utils.remove_build_dir(one.artifact_path)
@@ -101,11 +103,7 @@ def warm(model: Any, contexts: Sequence[Any], tasks: Sequence[Task], database: A
     for context, task in zip(contexts, tasks, strict=True):
         workload = database.commit_workload(context.mod)
         records = database.get_top_k(workload, 1 << 16)
-        fitting = [one for one in (r.as_measure_candidate() for r in records)]
-        kept = [
-            (one, ms.runner.RunnerResult(record.run_secs, None))
-            for one, record in zip(fitting, records, strict=True)
-            if task.chosen(sampling.sample_of(one.sch)) is not None
-        ]
-        if kept:
-            model.update(context, *map(list, zip(*kept, strict=True)))
+        known = [(record.as_measure_candidate(), record.run_secs) for record in records]
+        kept = [pair for pair in known if task.chosen(sampling.sample_of(pair[0].sch)) is not None]
+        results = [ms.runner.RunnerResult(run_secs, None) for _, run_secs in kept]
+        model.update(context, [candidate for candidate, _ in kept], results)

@@ -4,13 +4,15 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
+from tvm_sparse.tuning import sampling
+from tvm_sparse.tuning.records import Measured
 from tvm_sparse.tuning.task import Task
 
 
@@ -49,60 +51,62 @@ class Tally:
     Parameters
     ----------
     tasks : list of Task
-    wanted : int
-        Samples a task.
+    trials : int
+        Samples a task; fewer if it has fewer.
     seconds : float, optional
         How long to search.
     tell : callable
         Called with the `Progress` whenever something was measured.
     """
 
-    def __init__(self, tasks: list[Task], wanted: int, seconds: float | None, tell: Tell) -> None:
+    def __init__(self, tasks: list[Task], trials: int, seconds: float | None, tell: Tell) -> None:
         self.tasks = tasks
-        self.wanted = wanted
+        self.wanted = {task.identity: task.size(trials) for task in tasks}
         self.tell = tell
         self.ends = None if seconds is None else time.monotonic() + seconds
         self.stopped = False
         self.failed = 0
-        self.measured = {task.identity: 0 for task in tasks}
+        self.samples: dict[str, set[str]] = {task.identity: set() for task in tasks}
         self.best: dict[str, float] = {}
         self.default: dict[str, float] = {}
+
+    def know(self, task: Task, measured: Iterable[Measured]) -> None:
+        """Note what the database holds of a task, or what was measured just now."""
+        name = task.identity
+        for one in measured:
+            self.samples[name].add(str(one.sample))
+            self.best[name] = min(one.seconds, self.best.get(name, one.seconds))
+            if one.sample == task.default:
+                self.default.setdefault(name, one.seconds)
+
+    def enough(self, task: Task) -> bool:
+        """Whether as many samples of a task were measured as are wanted."""
+        return len(self.samples[task.identity]) >= self.wanted[task.identity]
 
     @property
     def over(self) -> bool:
         """Whether the user stopped the search, or its time is up."""
         return self.stopped or (self.ends is not None and time.monotonic() >= self.ends)
 
-    def enough(self, task: Task) -> bool:
-        """Whether no more samples of a task are wanted."""
-        return self.over or self.measured[task.identity] >= self.wanted
-
     def show(self, stage: str) -> None:
         """Tell how far tuning has come."""
         weight = {task.identity: 1e3 * len(task.layers) for task in self.tasks}
+        done = sum(min(len(self.samples[name]), most) for name, most in self.wanted.items())
         self.tell(
             Progress(
                 stage=stage,
-                done=sum(min(n, self.wanted) for n in self.measured.values()),
-                total=self.wanted * len(self.tasks),
+                done=done,
+                total=sum(self.wanted.values()),
                 milliseconds=sum(weight[name] * best for name, best in self.best.items()),
                 default=sum(weight[name] * time for name, time in self.default.items()),
                 failed=self.failed,
             )
         )
 
-    def know(self, task: Task, seconds: float, samples: int = 1, default: bool = False) -> None:
-        """Note the shortest time of some samples of a task."""
-        name = task.identity
-        self.measured[name] += samples
-        self.best[name] = min(seconds, self.best.get(name, seconds))
-        if default:
-            self.default[name] = seconds
-
 
 @derived_object
 class Watch(ms.measure_callback.PyMeasureCallback):
-    """Tell about every batch that MetaSchedule has measured; end tasks that have enough.
+    """Note every batch that MetaSchedule has measured; end tasks that have enough.
 
     Parameters
     ----------
@@ -119,12 +123,14 @@ class Watch(ms.measure_callback.PyMeasureCallback):
     def apply(self, scheduler, task_id, candidates, built, results) -> None:
         """Note the results of a batch."""
         task = self.tasks[task_id]
-        times = [sum(map(float, r.run_secs)) / len(r.run_secs) for r in results if r.run_secs]
-        self.tally.failed += len(results) - len(times)
-        self.tally.know(task, min(times, default=float("inf")), len(results))
+        pairs = zip(candidates, results, strict=True)
+        measured = [Measured.of(sampling.sample_of(c.sch), r.run_secs) for c, r in pairs]
+        self.tally.failed += sum(one.failures for one in measured)
+        self.tally.know(task, measured)
         self.tally.show(", ".join(task.layers))
         for place, record in enumerate(scheduler.tasks_):
-            if self.tally.enough(self.tasks[place]) and not record.is_terminated:
+            ended = self.tally.over or self.tally.enough(self.tasks[place])
+            if ended and not record.is_terminated:
                 scheduler.terminate_task(place)
 
 

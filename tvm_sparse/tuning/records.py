@@ -34,6 +34,21 @@ class Measured:
     times: list[float] = field(default_factory=list)
     failures: int = 0
 
+    @classmethod
+    def of(cls, sample: Sample, run_secs: Any) -> Measured:
+        """Return one measurement of a sample; without times, a failure."""
+        one = cls(sample=sample)
+        one.add(run_secs or [float("inf")])
+        return one
+
+    def add(self, run_secs: Any) -> None:
+        """Add the times of one measurement, in seconds."""
+        seconds = float(np.median([float(time) for time in run_secs]))
+        if seconds < _FAILED:
+            self.times.append(seconds)
+        else:
+            self.failures += 1
+
     @property
     def seconds(self) -> float:
         """The lower quartile of its measurements; infinite if one failed, or there is none.
@@ -56,7 +71,7 @@ def by_task(database: Database) -> dict[str, list[Measured]]:
     for record in database.get_all_tuning_records():
         sample = recorded(record)
         samples = found.setdefault(sampling.identity_of(record.workload.mod), {})
-        _add(samples.setdefault(str(sample), Measured(sample=sample)), record.run_secs)
+        samples.setdefault(str(sample), Measured(sample=sample)).add(record.run_secs)
     return {name: ranked(samples.values()) for name, samples in found.items()}
 
 
@@ -85,11 +100,3 @@ def best(measured: list[Measured], default: Sample) -> Measured | None:
         return None
     slower = known is not None and rival.seconds > _GAIN * known.seconds
     return None if slower else rival
-
-
-def _add(measured: Measured, run_secs: Any) -> None:
-    seconds = float(np.median([float(one) for one in run_secs]))
-    if seconds < _FAILED:
-        measured.times.append(seconds)
-    else:
-        measured.failures += 1

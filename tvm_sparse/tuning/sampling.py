@@ -9,6 +9,7 @@ loop, because the kernel is made from the decisions (`tvm_sparse.tuning.candidat
 """
 
 import random
+from functools import cache
 
 import tvm
 from tvm import s_tir
@@ -30,7 +31,12 @@ def workload(task: Task) -> tvm.IRModule:
 
     It states the task's identity, and as many multiply-adds as the best kernel is predicted for.
     """
-    positions, taps = T.int64(task.layer.positions), T.int64(max(task.spaces[0].work.taps, 1))
+    return _workload(task.identity, task.layer.positions, max(task.spaces[0].work.taps, 1))
+
+
+@cache
+def _workload(identity: str, positions: int, taps: int) -> tvm.IRModule:
+    positions, taps = T.int64(positions), T.int64(taps)
 
     @T.prim_func(s_tir=True)
     def main(
@@ -38,7 +44,7 @@ def workload(task: Task) -> tvm.IRModule:
         values: T.Buffer((taps,), "float32"),
         Y: T.Buffer((positions,), "float32"),
     ):
-        T.func_attr({"tirx.noalias": True, "tvm_sparse.task": task.identity})
+        T.func_attr({"tirx.noalias": True, "tvm_sparse.task": identity})
         for i, k in T.grid(positions, taps):
             with T.sblock("product"):
                 vi, vk = T.axis.remap("SR", [i, k])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice, product
 
 from tvm_sparse import choose
 from tvm_sparse.choose import Choice
@@ -19,7 +20,7 @@ from tvm_sparse.tuning.tiles import TileSpace
 
 _NEAR = 1.3  # times the best predicted time, up to which another way of storing is tried
 _WAYS = 3
-_STEPS = 8  # taps that differ by less than a factor of 2 ** (1 / 8) are alike
+_STEPS = 4  # counts that differ by less than a factor of 2 ** (1 / 4) are alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,16 @@ class Task:
         used = replace(self.choice.found, format=space.option[0], block=space.option[1])
         return replace(self.choice, used=used, kernel=kernel)
 
+    def size(self, most: int) -> int:
+        """Return how many samples are worth measuring, `most` if they are at least that many."""
+        samples = (
+            Sample(space=space.name, point=dict(zip(names, values, strict=True)))
+            for space in self.spaces
+            for names in [[decision.name for decision in space.decisions]]
+            for values in product(*(decision.values for decision in space.decisions))
+        )
+        return sum(1 for _ in islice(filter(self.is_promising, samples), most))
+
     def is_promising(self, sample: Sample) -> bool:
         """Whether a sample stands for a kernel that is not predicted to be far from the best."""
         choice = self.chosen(sample)
@@ -116,23 +127,25 @@ def task_of(layer: Layer, weight: Weight, target: Target, choice: Choice) -> Tas
         weight=weight,
         target=target,
         choice=choice,
-        identity=identity(layer, ways),
+        identity=identity(layer, (choice.found.format, choice.found.block), ways),
         spaces=tuple(near[:_WAYS]),
         layers=(layer.name,),
     )
 
 
-def identity(layer: Layer, ways: dict[tuple[str, Block], Work]) -> str:
+def identity(layer: Layer, found: tuple[str, Block], ways: dict[tuple[str, Block], Work]) -> str:
     """Return what a record is filed under: the layer, and what matters of its pattern of zeros.
 
-    That is how many blocks of filters each way of storing it has, and about how many taps. Other
-    patterns with the same counts take the same time, and share a record; equal shapes with fewer
-    zeros do not.
+    That is the format that was found, its blocks of filters, and about how many taps and weights
+    they have. Other patterns of the same counts take the same time, and share a record; equal
+    shapes with fewer zeros do not.
     """
-    parts = [layer.key]
-    for (form, block), work in ways.items():
-        name = f"{form}-{'x'.join(map(str, block))}".rstrip("-")
-        step = round(_STEPS * math.log2(work.taps)) if work.taps else "none"
-        order = " reordered" if work.reordered else ""
-        parts.append(f"{name}: {work.blocks}×{work.filters}, taps 2^({step}/{_STEPS}){order}")
-    return "; ".join(parts)
+    work, single = ways[found], ways["unstructured", ()]
+    form = f"{found[0]}-{'x'.join(map(str, found[1]))}".rstrip("-")
+    order = " reordered" if work.reordered else ""
+    blocks = f"{work.blocks}×{work.filters}{order}"
+    return f"{layer.key}; {form}: {blocks}, taps {_about(work.taps)}, weights {_about(single.taps)}"
+
+
+def _about(number: int) -> str:
+    return f"2^({round(_STEPS * math.log2(number))}/{_STEPS})" if number else "0"

@@ -13,6 +13,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm_sparse import targets
 from tvm_sparse.errors import DatabaseError, TargetError
 from tvm_sparse.frontend import import_model
+from tvm_sparse.targets import Target
 from tvm_sparse.tuning import features, folder, measure, records, sampling
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
@@ -90,54 +91,75 @@ def tune(
     inputs = None if example_inputs is None else tuple(example_inputs)
     tasks = extract(import_model(model, inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name
-    tally = Tally(tasks, trials, time, progress or (lambda state: None))
-    with folder.writing(path, profile) as opened, tempfile.TemporaryDirectory() as shared:
-        with stopping_gently(tally):
-            bench = Bench(Path(shared), tasks, opened, workers)
-            sound = _measure_defaults(bench, tally)
-            _search(bench, sound, tally, seed)
-            _confirm(bench, sound, tally)
+    tell = progress or (lambda state: None)
+    tune_tasks(tasks, profile, path, trials, time, workers, seed, tell)
     return path
 
 
-def _measure_defaults(bench: Bench, tally: Tally) -> list[Task]:
-    """Measure what the cost formula chose; return the tasks for which that worked."""
+def tune_tasks(
+    tasks: list[Task],
+    target: Target,
+    path: Path,
+    trials: int = 64,
+    time: float | None = None,
+    workers: int | None = None,
+    seed: int = 1,
+    tell: Callable[[Progress], None] = lambda state: None,
+) -> None:
+    """Measure kernels for tasks; parameters as `tune`."""
+    with folder.writing(path, target) as opened:
+        known = records.by_task(opened)
+        tally = Tally(tasks, trials, time, tell)
+        for task in tasks:
+            tally.know(task, known.get(task.identity, []))
+        tally.show("looking at the database")
+        open_ = [t for t in tasks if not tally.enough(t) or _finalists(t, known[t.identity])]
+        if open_:
+            with tempfile.TemporaryDirectory() as shared, stopping_gently(tally):
+                bench = Bench(Path(shared), open_, opened, workers)
+                sound = _measure_defaults(bench, open_, tally)
+                _search(bench, [task for task in sound if not tally.enough(task)], tally, seed)
+                _confirm(bench, sound, tally)
+
+
+def _measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Task]:
+    """Measure what the cost formula chose; return the tasks for which that worked.
+
+    The output of these kernels is what others are compared with.
+    """
     tally.show("measuring the default kernels")
-    errors = bench.measure((task, task.default) for task in tally.tasks)
+    errors = bench.measure([[(task, task.default)] for task in tasks])
+    sound = [task for task, error in zip(tasks, errors, strict=True) if error is None]
     known = records.by_task(bench.database)
-    for task, error in zip(tally.tasks, errors, strict=True):
-        if error is None:
-            measured = known[task.identity]
-            default = next(one for one in measured if one.sample == task.default)
-            tally.know(task, default.seconds, default=True)
-            tally.know(task, measured[0].seconds, len(measured) - 1)
+    for task in sound:
+        tally.know(task, known[task.identity])
     tally.show("measured the default kernels")
-    return [task for task, error in zip(tally.tasks, errors, strict=True) if error is None]
+    return sound
 
 
 def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int) -> None:
     """Let MetaSchedule search until every task has enough samples."""
-    open_ = [task for task in tasks if not tally.enough(task)]
-    if not open_:
+    if not tasks or tally.over:
         return
-    contexts = [sampling.context(task, seed + place) for place, task in enumerate(open_)]
+    contexts = [sampling.context(task, seed + place) for place, task in enumerate(tasks)]
     model = ms.cost_model.XGBModel(
-        extractor=features.KernelFeatures(open_), num_warmup_samples=_WARM_UP, num_tuning_cores=1
+        extractor=features.KernelFeatures(tasks), num_warmup_samples=_WARM_UP, num_tuning_cores=1
     )
-    measure.warm(model, contexts, open_, bench.database)
+    measure.warm(model, contexts, tasks, bench.database)
+    most = max(tally.wanted.values())
     ms.task_scheduler.RoundRobin().tune(
         contexts,
-        task_weights=[1.0] * len(open_),
-        max_trials_global=tally.wanted * len(open_) * 2,
-        max_trials_per_task=tally.wanted,
-        num_trials_per_iter=min(_BATCH, tally.wanted),
+        task_weights=[1.0] * len(tasks),
+        max_trials_global=1 << 30,  # tasks end one by one
+        max_trials_per_task=most,
+        num_trials_per_iter=min(_BATCH, most),
         builder=bench.builder,
         runner=bench.runner,
         measure_callbacks=[
             ms.measure_callback.AddToDatabase(),
             ms.measure_callback.UpdateCostModel(),
             ms.measure_callback.RemoveBuildArtifact(),
-            Watch(open_, tally),
+            Watch(tasks, tally),
         ],
         database=bench.database,
         cost_model=model,
@@ -147,19 +169,21 @@ def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int) -> None:
 def _confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
     """Measure the fastest samples of each task again, in turns with the default."""
     known = records.by_task(bench.database)
-    for task in tasks:
-        finalists = _finalists(task, known[task.identity])
-        if finalists:
-            tally.show(f"comparing the best of {', '.join(task.layers)}")
-            pairs = [(task, sample) for sample in (task.default, *finalists)]
-            bench.measure(pairs, rounds=_ROUNDS)
+    groups = [
+        [(task, sample) for sample in (task.default, *finalists)]
+        for task in tasks
+        if (finalists := _finalists(task, known[task.identity]))
+    ]
+    if groups:
+        tally.show("comparing the best with the default kernels")
+        bench.measure(groups, rounds=_ROUNDS)
 
 
 def _finalists(task: Task, measured: list[Measured]) -> list[Sample]:
     """Return the fastest samples, if one of them is still to be compared with the default."""
-    first = [one for one in measured if one.sample != task.default and one.times][:_FINAL]
-    fitting = [one for one in first if task.chosen(one.sample) is not None]
-    return [one.sample for one in fitting] if any(not one.confirmed for one in fitting) else []
+    sound = (one for one in measured if one.seconds < float("inf") and one.sample != task.default)
+    first = [one for one in sound if task.chosen(one.sample) is not None][:_FINAL]
+    return [one.sample for one in first] if any(not one.confirmed for one in first) else []
 
 
 def _demand_packages() -> None:
