@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,16 @@ def test_a_second_call_has_nothing_left_to_do(tuned: tuple[Path, list[Progress]]
     ts.tune(model(), example_inputs=X, trials=TRIALS, database=tuned[0], progress=told.append)
     assert [state.stage for state in told] == ["looking at the database"]
     assert (tuned[0] / folder.RECORDS).read_bytes() == before
+
+
+def test_the_command_line_goes_on_from_there(
+    tuned: tuple[Path, list[Progress]], tmp_path: Path
+) -> None:
+    torch.export.save(torch.export.export(model(), (X,)), tmp_path / "model.pt2")
+    command = [sys.executable, "-m", "tvm_sparse", "tune", str(tmp_path / "model.pt2"), "--json"]
+    options = ["--trials", str(TRIALS), "--database", str(tuned[0])]
+    done = subprocess.run(command + options, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"database": str(tuned[0])}
 
 
 def test_build_uses_what_was_measured_to_be_faster(tmp_path: Path) -> None:

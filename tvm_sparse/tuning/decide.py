@@ -7,16 +7,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tvm_sparse.choose import Choice, choose
+from tvm_sparse.choose import Choice, choose, ways
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import folder, provenance, records
-from tvm_sparse.tuning.task import task_of
+from tvm_sparse.tuning.task import identity, task_of
 
 
 def tuned(database: str | Path, target: Target) -> Callable[[Layer, Weight, Target], Choice]:
     """Return how to compute each layer, for `tvm_sparse.relay_passes.pack_sparse.PackSparse`.
+
+    Inside TVM: ``relax.get_pipeline("tvm_sparse", decide=tuned("logs/here", target))``.
 
     Parameters
     ----------
@@ -42,9 +44,11 @@ def tuned(database: str | Path, target: Target) -> Callable[[Layer, Weight, Targ
 
     def decide(layer: Layer, weight: Weight, target: Target) -> Choice:
         choice = choose(layer, weight, target)
-        task = task_of(layer, weight, target, choice)
-        measured = known.get(task.identity) if task is not None else None
-        if task is None or measured is None:
+        if not choice.is_sparse:
+            return choice
+        measured = known.get(identity(layer, choice, ways(layer, weight, choice.found)))
+        task = None if measured is None else task_of(layer, weight, target, choice)
+        if measured is None or task is None:
             return choice
         best = records.best(measured, task.default)
         found = None if best is None else task.chosen(best.sample)

@@ -120,28 +120,31 @@ def task_of(layer: Layer, weight: Weight, target: Target, choice: Choice) -> Tas
         if option == own or kind is TileSpace
     ]
     spaces.sort(key=lambda space: (space.option != own, space.seconds))
-    different = list({space.work: space for space in reversed(spaces)}.values())[::-1]
-    near = [space for space in different if space.seconds <= _NEAR * kernel.seconds]
+    different: dict[Work, Space] = {}
+    for space in spaces:
+        different.setdefault(space.work, space)
+    near = [space for space in different.values() if space.seconds <= _NEAR * kernel.seconds]
     return Task(
         layer=layer,
         weight=weight,
         target=target,
         choice=choice,
-        identity=identity(layer, (choice.found.format, choice.found.block), ways),
+        identity=identity(layer, choice, ways),
         spaces=tuple(near[:_WAYS]),
         layers=(layer.name,),
     )
 
 
-def identity(layer: Layer, found: tuple[str, Block], ways: dict[tuple[str, Block], Work]) -> str:
+def identity(layer: Layer, choice: Choice, ways: dict[tuple[str, Block], Work]) -> str:
     """Return what a record is filed under: the layer, and what matters of its pattern of zeros.
 
     That is the format that was found, its blocks of filters, and about how many taps and weights
     they have. Other patterns of the same counts take the same time, and share a record; equal
     shapes with fewer zeros do not.
     """
-    work, single = ways[found], ways["unstructured", ()]
-    form = f"{found[0]}-{'x'.join(map(str, found[1]))}".rstrip("-")
+    found = choice.found
+    work, single = ways[found.format, found.block], ways["unstructured", ()]
+    form = str(found).split("@")[0]
     order = " reordered" if work.reordered else ""
     blocks = f"{work.blocks}×{work.filters}{order}"
     return f"{layer.key}; {form}: {blocks}, taps {_about(work.taps)}, weights {_about(single.taps)}"

@@ -77,7 +77,7 @@ def tune(
         If the target is unknown, or not this machine.
     DatabaseError
         If the database cannot be written, is being written by another process, or holds records of
-        another machine or version; or if packages for tuning are missing.
+        another machine or version; if packages for tuning are missing, or nothing could be run.
     """
     _demand_packages()
     profile = targets.load(target)
@@ -130,6 +130,10 @@ def _measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Tas
     tally.show("measuring the default kernels")
     errors = bench.measure([[(task, task.default)] for task in tasks])
     sound = [task for task, error in zip(tasks, errors, strict=True) if error is None]
+    tally.failed += len(tasks) - len(sound)
+    if not sound:
+        reason = str(errors[0]).strip().splitlines()[-1]
+        raise DatabaseError(f"none of the layers' own kernels could be built and run: {reason}")
     known = records.by_task(bench.database)
     for task in sound:
         tally.know(task, known[task.identity])
