@@ -53,14 +53,15 @@ def samples(task: Task, number: int, seed: int = 0) -> list[Sample]:
 
 
 def record(
-    database: ms.database.Database, task: Task, sample: Sample, times: Sequence[float]
+    database: ms.database.Database, task: Task, sample: Sample, times: Sequence[float | list[float]]
 ) -> None:
-    """Commit one measurement of a sample a time, in seconds."""
+    """Commit one measurement of a sample a time, in seconds; a list of times is one as well."""
     workload = database.commit_workload(sampling.workload(task))
     trace = sampling.decided(task, sample).trace
     for seconds in times:
+        run_secs = seconds if isinstance(seconds, list) else [seconds]
         database.commit_tuning_record(
-            ms.database.TuningRecord(trace, workload, [seconds], task.target.to_tvm(), [])
+            ms.database.TuningRecord(trace, workload, run_secs, task.target.to_tvm(), [])
         )
 
 

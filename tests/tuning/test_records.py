@@ -12,8 +12,10 @@ from tvm_sparse.tuning.task import Sample
 DEFAULT, OTHER = (Sample(space="tiles", point={"registers": n}) for n in (402, 403))
 
 
-def measured(sample: Sample, *times: float, failures: int = 0) -> Measured:
-    return Measured(sample=sample, times=list(times), failures=failures)
+def compared(sample: Sample, *rounds: float, failures: int = 0) -> Measured:
+    one = Measured(sample=sample, failures=failures)
+    one.add((rounds * records.ROUNDS)[: records.ROUNDS])
+    return one
 
 
 def best(*known: Measured) -> Sample | None:
@@ -21,25 +23,29 @@ def best(*known: Measured) -> Sample | None:
     return None if found is None else found.sample
 
 
-def test_what_is_faster_each_time_replaces_the_default() -> None:
-    assert best(measured(DEFAULT, 2.0, 2.1), measured(OTHER, 1.0, 1.1)) == OTHER
+def test_what_is_faster_beside_the_default_replaces_it() -> None:
+    assert best(compared(DEFAULT, 2.0), compared(OTHER, 1.0)) == OTHER
 
 
-def test_what_was_fast_once_does_not() -> None:
-    assert best(measured(DEFAULT, 2.0, 2.1), measured(OTHER, 1.0)) is None
+def test_what_was_fast_in_the_search_alone_does_not() -> None:
+    assert best(compared(DEFAULT, 2.0), Measured(sample=OTHER, times=[1.0])) is None
 
 
 def test_what_is_hardly_faster_does_not() -> None:
-    assert best(measured(DEFAULT, 2.0, 2.0), measured(OTHER, 1.98, 1.99)) is None
+    assert best(compared(DEFAULT, 2.0), compared(OTHER, 1.98)) is None
+
+
+def test_what_is_faster_in_half_of_the_rounds_does_not() -> None:
+    assert best(compared(DEFAULT, 2.0), compared(OTHER, 1.0, 2.1)) is None
 
 
 def test_what_failed_once_does_not() -> None:
-    assert best(measured(DEFAULT, 2.0, 2.0), measured(OTHER, 1.0, 1.0, failures=1)) is None
+    assert best(compared(DEFAULT, 2.0), compared(OTHER, 1.0, failures=1)) is None
 
 
-def test_disturbed_measurements_of_the_default_are_no_gain() -> None:
-    slow = measured(DEFAULT, 2.0, 2.0, 4.0, 4.0, 4.0)
-    assert best(slow, measured(OTHER, 2.0, 2.1, 2.0)) is None
+def test_what_disturbs_a_round_is_no_difference() -> None:
+    assert records.relative([1.0, 2.0, 4.0], beside=[2.0, 4.0, 8.0]) == [1.0, 1.0, 1.0]
+    assert records.relative([3.0, 3.0], beside=[3.0, 6.0]) == [3.0, 1.5]
 
 
 def test_records_are_read_back_by_task_with_the_fastest_first(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tvm_sparse.tuning import folder, records
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.progress import Progress
 
-TRIALS = 4
+TRIALS = 3
 X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
 
 
@@ -53,7 +53,7 @@ def test_all_candidates_are_valid_and_the_default_is_among_them(
     assert len(measured) >= TRIALS
     assert all(task.chosen(one.sample) is not None for one in measured)
     default = next(one for one in measured if one.sample == task.default)
-    assert default.confirmed
+    assert len(default.times) > 1 or default.compared
     assert json.loads((path / "provenance.json").read_text())["target"] == "x86"
 
 
@@ -78,7 +78,10 @@ def test_the_command_line_goes_on_from_there(
 def test_build_uses_what_was_measured_to_be_faster(tmp_path: Path) -> None:
     (task,) = extract(import_model(model(), (X,), None), targets.load("x86"))
     other = tuning.samples(task, 1)[0]
-    entries = [(task, task.default, [2e-5, 2e-5]), (task, other, [1e-5, 1e-5])]
+    entries = [
+        (task, task.default, [[2e-5] * records.ROUNDS]),
+        (task, other, [[1e-5] * records.ROUNDS]),
+    ]
     with folder.writing(tmp_path, task.target) as database:
         for entry in entries:
             tuning.record(database, *entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,22 @@ _RUN_SECONDS = 20.0
 _FAILED = 1e10  # seconds; as MetaSchedule records a failure
 
 Pair = tuple[Task, Sample]
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What came of running a sample.
+
+    Parameters
+    ----------
+    runs : list of list of float
+        For each run, the times of its repetitions in seconds.
+    error : str, optional
+        What went wrong.
+    """
+
+    runs: list[list[float]] = field(default_factory=list)
+    error: str | None = None
 
 
 class Bench:
@@ -54,48 +71,58 @@ class Bench:
             initializer=candidate.prepare,
         )
 
-    def measure(self, groups: Sequence[Sequence[Pair]], rounds: int = 1) -> list[str | None]:
-        """Build samples, run each group's in turns, and record every run.
-
-        Returns
-        -------
-        list of str or None
-            What went wrong with each sample, groups one after another.
-        """
+    def measure(self, groups: Sequence[Sequence[Pair]], rounds: int = 1) -> list[list[Outcome]]:
+        """Build samples and run each group's in turns; nothing is recorded."""
         pairs = [pair for group in groups for pair in group]
         schedules = [sampling.decided(task, sample) for task, sample in pairs]
         inputs = [
             ms.builder.BuilderInput(sch.mod, task.target.to_tvm())
             for sch, (task, _) in zip(schedules, pairs, strict=True)
         ]
-        built = self.builder.build(inputs)
-        errors = [None if one.error_msg is None else str(one.error_msg) for one in built]
-        begin = 0
-        for group in groups:
-            for place in [*range(begin, begin + len(group))] * rounds:
-                if errors[place] is None:
-                    path = built[place].artifact_path
-                    errors[place] = self._run(pairs[place][0], schedules[place], path)
-            begin += len(group)
-        for one in built:
-            if one.artifact_path is not None:
-                ms.utils.remove_build_dir(one.artifact_path)
-        return errors
+        built = iter(self.builder.build(inputs))
+        found = [[_Running(next(built)) for _ in group] for group in groups]
+        for group in found:
+            for one in group * rounds:
+                one.run(self.runner)
+        for one in (one for group in found for one in group):
+            one.remove()
+        return [[one.outcome for one in group] for group in found]
 
-    def _run(self, task: Task, sch: Any, path: str) -> str | None:
-        """Run a library once, record its times, and return what went wrong."""
-        info = ms.arg_info.ArgInfo.from_entry_func(sch.mod, remove_preproc=True)
-        (future,) = self.runner.run([ms.runner.RunnerInput(path, "cpu", info)])
-        result = future.result()
-        record = ms.database.TuningRecord(
-            trace=sch.trace,
-            workload=self.database.commit_workload(sampling.workload(task)),
-            run_secs=result.run_secs or [_FAILED],
-            target=task.target.to_tvm(),
-            args_info=info,
+    def record(self, task: Task, sample: Sample, run_secs: Sequence[float]) -> None:
+        """Add a sample's times in seconds to the database; no times if it failed."""
+        sch = sampling.decided(task, sample)
+        self.database.commit_tuning_record(
+            ms.database.TuningRecord(
+                trace=sch.trace,
+                workload=self.database.commit_workload(sampling.workload(task)),
+                run_secs=list(run_secs) or [_FAILED],
+                target=task.target.to_tvm(),
+                args_info=ms.arg_info.ArgInfo.from_entry_func(sch.mod, remove_preproc=True),
+            )
         )
-        self.database.commit_tuning_record(record)
-        return None if result.error_msg is None else str(result.error_msg)
+
+
+class _Running:
+    """A built sample and the times of its runs."""
+
+    def __init__(self, built: Any) -> None:
+        self.path = built.artifact_path
+        self.outcome = Outcome(error=None if self.path is not None else str(built.error_msg))
+
+    def run(self, runner: Any) -> None:
+        """Run once more, unless something went wrong."""
+        if self.outcome.error is None:
+            (future,) = runner.run([ms.runner.RunnerInput(self.path, "cpu", [])])
+            result = future.result()
+            if result.error_msg is not None:
+                self.outcome.error = str(result.error_msg)
+            else:
+                self.outcome.runs.append([float(time) for time in result.run_secs])
+
+    def remove(self) -> None:
+        """Remove the library."""
+        if self.path is not None:
+            ms.utils.remove_build_dir(self.path)
 
 
 def warm(model: Any, contexts: Sequence[Any], tasks: Sequence[Task], database: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from tvm_sparse.tuning.task import Sample
 
 _FAILED = 1e9  # seconds; MetaSchedule records a failure as a longer time
 _GAIN = 0.98  # share of the default's time that a sample must stay below to replace it
-_TWICE = 2  # measurements that a sample needs to be believed
+ROUNDS = 9  # of a comparison; a record of so many times is one, and others have fewer
 
 
 @dataclass(kw_only=True)
@@ -26,12 +26,15 @@ class Measured:
     ----------
     sample : Sample
     times : list of float
-        The median of each measurement, in seconds.
+        The median of each measurement of the search, in seconds.
+    compared : list of float
+        The upper quartile of each comparison with the default, in seconds.
     failures : int
     """
 
     sample: Sample
     times: list[float] = field(default_factory=list)
+    compared: list[float] = field(default_factory=list)
     failures: int = 0
 
     @classmethod
@@ -42,27 +45,28 @@ class Measured:
         return one
 
     def add(self, run_secs: Any) -> None:
-        """Add the times of one measurement, in seconds."""
-        seconds = float(np.median([float(time) for time in run_secs]))
-        if seconds < _FAILED:
-            self.times.append(seconds)
-        else:
+        """Add the times of one record, in seconds."""
+        seconds = [float(time) for time in run_secs]
+        if max(seconds) >= _FAILED:
             self.failures += 1
+        elif len(seconds) == ROUNDS:
+            self.compared.append(float(np.quantile(seconds, 0.75)))
+        else:
+            self.times.append(float(np.median(seconds)))
 
     @property
     def seconds(self) -> float:
-        """The lower quartile of its measurements; infinite if one failed, or there is none.
+        """Its time by comparisons, else by the search; infinite if it ever failed."""
+        known = self.compared or self.times
+        return float("inf") if self.failures or not known else float(np.median(known))
 
-        What disturbs a measurement makes it longer, and may last for several of them.
-        """
-        if self.failures or not self.times:
-            return float("inf")
-        return float(np.quantile(self.times, 0.25))
 
-    @property
-    def confirmed(self) -> bool:
-        """Whether it was measured more than once."""
-        return len(self.times) >= _TWICE
+def relative(times: Sequence[float], beside: Sequence[float]) -> list[float]:
+    """Return the times of rounds, freed of what disturbed both a sample and the default.
+
+    Each is the share of the default's time in the same round, of the default's shortest time.
+    """
+    return [min(beside) * time / other for time, other in zip(times, beside, strict=True)]
 
 
 def by_task(database: Database) -> dict[str, list[Measured]]:
@@ -90,12 +94,12 @@ def ranked(measured: Iterable[Measured]) -> list[Measured]:
 def best(measured: list[Measured], default: Sample) -> Measured | None:
     """Return what to use in place of the default; None if nothing is surely faster.
 
-    A single time among many is the fastest by luck as often as by merit: only samples that were
-    measured again, beside the default, are compared with it.
+    A single time among many is the fastest by luck as often as by merit. So only samples count that
+    were compared with the default, in turns, and were faster in three of four rounds.
     """
-    known = next((one for one in measured if one.sample == default and one.confirmed), None)
-    rivals = (one for one in measured if one.confirmed and one.sample != default)
-    rival = next(rivals, None)
+    known = next((one for one in measured if one.sample == default and one.compared), None)
+    rivals = [one for one in measured if one.compared and one.sample != default]
+    rival = min(rivals, key=lambda one: one.seconds, default=None)
     if rival is None or rival.seconds == float("inf"):
         return None
     slower = known is not None and rival.seconds > _GAIN * known.seconds

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tvm.s_tir import meta_schedule as ms
 
 from tvm_sparse import targets
@@ -24,7 +25,6 @@ from tvm_sparse.tuning.task import Sample, Task
 _BATCH = 16  # candidates between two trainings of the cost model
 _WARM_UP = 32  # candidates until the cost model is asked
 _FINAL = 3  # samples of a task that are measured again, beside the default
-_ROUNDS = 4  # times that each of them is
 
 
 def tune(
@@ -128,12 +128,14 @@ def _measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Tas
     The output of these kernels is what others are compared with.
     """
     tally.show("measuring the default kernels")
-    errors = bench.measure([[(task, task.default)] for task in tasks])
-    sound = [task for task, error in zip(tasks, errors, strict=True) if error is None]
+    outcomes = [one for (one,) in bench.measure([[(task, task.default)] for task in tasks])]
+    sound = [task for task, one in zip(tasks, outcomes, strict=True) if one.error is None]
     tally.failed += len(tasks) - len(sound)
     if not sound:
-        reason = str(errors[0]).strip().splitlines()[-1]
+        reason = str(outcomes[0].error).strip().splitlines()[-1]
         raise DatabaseError(f"none of the layers' own kernels could be built and run: {reason}")
+    for task, one in zip(tasks, outcomes, strict=True):
+        bench.record(task, task.default, one.runs[0] if one.runs else [])
     known = records.by_task(bench.database)
     for task in sound:
         tally.know(task, known[task.identity])
@@ -178,16 +180,22 @@ def _confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
         for task in tasks
         if (finalists := _finalists(task, known[task.identity]))
     ]
-    if groups:
-        tally.show("comparing the best with the default kernels")
-        bench.measure(groups, rounds=_ROUNDS)
+    if not groups:
+        return
+    tally.show("comparing the best with the default kernels")
+    for group, outcomes in zip(groups, bench.measure(groups, records.ROUNDS), strict=True):
+        times = [[float(np.median(run)) for run in one.runs] for one in outcomes]
+        for (task, sample), one, mine in zip(group, outcomes, times, strict=True):
+            if outcomes[0].error is None:
+                fair = [] if one.error is not None else records.relative(mine, times[0])
+                bench.record(task, sample, fair)
 
 
 def _finalists(task: Task, measured: list[Measured]) -> list[Sample]:
     """Return the fastest samples, if one of them is still to be compared with the default."""
     sound = (one for one in measured if one.seconds < float("inf") and one.sample != task.default)
     first = [one for one in sound if task.chosen(one.sample) is not None][:_FINAL]
-    return [one.sample for one in first] if any(not one.confirmed for one in first) else []
+    return [one.sample for one in first] if any(not one.compared for one in first) else []
 
 
 def _demand_packages() -> None:
