@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from tvm_sparse.report import Report as Report
     from tvm_sparse.scheme import Scheme as Scheme
     from tvm_sparse.targets import Target as Target
+    from tvm_sparse.tuning.tune import tune as tune
 
 _HOMES = {
     "build": "tvm_sparse.building",
     "load": "tvm_sparse.compiled",
     "prune": "tvm_sparse.pruning",
     "set_threads": "tvm_sparse.compiled",
+    "tune": "tvm_sparse.tuning.tune",
     "Compiled": "tvm_sparse.compiled",
     "Layer": "tvm_sparse.layer",
     "Report": "tvm_sparse.report",

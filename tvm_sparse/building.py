@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import tvm
@@ -17,6 +18,7 @@ from tvm_sparse.frontend import import_model
 from tvm_sparse.relay_passes import code_generation, expr, pipeline, record
 from tvm_sparse.relay_passes.measure_footprint import measure_footprint
 from tvm_sparse.targets import Target
+from tvm_sparse.tuning.decide import tuned
 
 
 def build(
@@ -26,6 +28,7 @@ def build(
     example_inputs: Any = None,
     masks: Mapping[str, Any] | None = None,
     sparse: bool = True,
+    database: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Compiled:
     """Compile a model whose weights contain zeros.
@@ -41,6 +44,9 @@ def build(
         By layer: weights where a mask is 0 become 0. Without masks, the zeros in the weights count.
     sparse : bool
         Whether to use the zeros at all; ``False`` gives the dense model, for comparison.
+    database : path, optional
+        A folder that `tvm_sparse.tune` wrote: layers that it knows get the kernels that were
+        measured to be fastest.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -55,6 +61,8 @@ def build(
         If the model cannot be imported or compiled.
     TargetError
         If the target is unknown or invalid.
+    DatabaseError
+        If the database is none.
 
     Examples
     --------
@@ -69,7 +77,8 @@ def build(
     if example_inputs is not None and not isinstance(example_inputs, tuple):
         example_inputs = (example_inputs,)
     mod = import_model(model, example_inputs, masks)
-    return compile_module(mod, profile, pipeline.pipeline(profile, sparse), tell)
+    decide = None if database is None or not sparse else tuned(database, profile)
+    return compile_module(mod, profile, pipeline.pipeline(profile, sparse, decide), tell)
 
 
 def compile_module(

@@ -133,6 +133,13 @@ def find(weight: Weight) -> Scheme:
     return Scheme(format=name, block=fitting[name], density=density)
 
 
+def ways(layer: Layer, weight: Weight, found: Scheme) -> dict[tuple[str, Block], Work]:
+    """Return the formats and blocks in which a weight may be stored, and what each multiplies."""
+    options: list[tuple[str, Block]] = [(found.format, found.block), ("unstructured", ())]
+    options += [("block_punched", (filters, 1)) for filters in _SHARED]
+    return {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
+
+
 def row_blocks(layer: Layer, weight: Weight, used: Scheme, every: bool = False) -> RowBlocks:
     """Return the weight as the row blocks of a scheme, groups one after another.
 
@@ -191,9 +198,7 @@ def _use(
 def _candidates(
     layer: Layer, weight: Weight, found: Scheme, target: Target
 ) -> list[tuple[tuple[str, Block], Kernel]]:
-    options: list[tuple[str, Block]] = [(found.format, found.block), ("unstructured", ())]
-    options += [("block_punched", (filters, 1)) for filters in _SHARED]
-    works = {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
+    works = ways(layer, weight, found)
     kernels = [
         (option, _kernel(layer, weight, *option, work, target)) for option, work in works.items()
     ]

@@ -55,6 +55,9 @@ def build(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the library.")],
     target: Annotated[str, typer.Option(help="A target's name, or a TOML profile.")] = "x86",
     dense: Annotated[bool, typer.Option(help="Ignore the zeros, for comparison.")] = False,
+    database: Annotated[
+        Path | None, typer.Option(help="A folder that `tune` wrote: use what was measured.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Compile a model to one library that the stock TVM runtime loads.
@@ -64,7 +67,7 @@ def build(
     with _stages() as tell:
         from tvm_sparse.building import build as run
 
-        compiled = run(model, target, sparse=not dense, progress=tell)
+        compiled = run(model, target, sparse=not dense, database=database, progress=tell)
         tell("linking")
         path = compiled.export(output)
     report = compiled.report
@@ -73,6 +76,41 @@ def build(
     else:
         print(report)
         print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def tune(
+    model: Annotated[Path, typer.Argument(help="An .onnx file, or a .pt2 of torch.export.save.")],
+    target: Annotated[str, typer.Option(help="A target's name, or a TOML profile.")] = "x86",
+    trials: Annotated[int, typer.Option(help="Kernels to measure a kind of layer.", min=1)] = 64,
+    time: Annotated[float | None, typer.Option(help="Seconds to search at most.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that compile.", min=1)] = None,
+    database: Annotated[
+        Path | None, typer.Option(help="A folder; by default tuning_logs/TARGET.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Measure kernels for the sparse layers of a model; Ctrl-C keeps what was found.
+
+    Example: `tvm-sparse tune pruned.onnx --trials 64 --database logs/here`, then
+    `tvm-sparse build pruned.onnx -o model.so --database logs/here`
+    """
+    with _tuning_bar() as tell:
+        from tvm_sparse.tuning.tune import tune as run
+
+        path = run(
+            model,
+            target,
+            trials=trials,
+            time=time,
+            database=database,
+            workers=workers,
+            progress=tell,
+        )
+    if as_json:
+        _print_json({"database": str(path)})
+    else:
+        print(f"wrote {path}; use it with: tvm-sparse build {model} -o model.so --database {path}")
 
 
 @app.command()
@@ -284,6 +322,25 @@ def _stages() -> Iterator[Callable[[str], None]]:
     """Show the running stage on stderr: a spinner for people, nothing in a pipe."""
     with _error.status("starting") as status:
         yield lambda text: status.update(text)
+
+
+@contextmanager
+def _tuning_bar() -> Iterator[Callable[[Any], None]]:
+    """Show on stderr how many candidates were measured, the best times, and the time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeLeft(), TextColumn("{task.description}"))
+    with Progress(*columns, console=_error, transient=True) as bar:
+        shown = bar.add_task("importing", total=None)
+
+        def tell(state: Any) -> None:
+            best = f"{state.milliseconds:.3g} of {state.default:.3g} ms"
+            failed = f", {state.failed} failed" if state.failed else ""
+            text = f"{best}{failed}: {state.stage}"
+            bar.update(shown, completed=state.done, total=state.total, description=text)
+
+        yield tell
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from one release to the next is reached from here.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import tvm
@@ -141,3 +143,20 @@ def first_block(body: Any) -> tuple[s_tir.SBlockRealize, dict[Any, Any]]:
     values.update(zip(axes, found[0].iter_values, strict=True))
     visit(body, tirx.For, lambda loop: values.update({loop.loop_var: loop.min}))
     return found[0], values
+
+
+@contextmanager
+def without_tensor_intrinsics() -> Iterator[None]:
+    """Let `TuneContext` be made without TVM's intrinsics, which take ten seconds to parse.
+
+    It imports them for schedules that tensorize; ours do not.
+    """
+    name = "tvm.s_tir.tensor_intrin"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = ModuleType(name)
+    try:
+        yield
+    finally:
+        del sys.modules[name]

@@ -14,6 +14,7 @@ _OPTIONAL = {
     "onnx": "to build ONNX models",
     "onnxruntime": "to be measured against it",
     "openvino": "to be measured against it",
+    "xgboost-cpu": "to tune",
 }
 
 

@@ -27,3 +27,7 @@ class ArtifactError(TvmSparseError):
 
 class InputError(TvmSparseError, ValueError):
     """A compiled model was called with inputs of the wrong number, shape or type."""
+
+
+class DatabaseError(TvmSparseError):
+    """A folder of tuned records cannot be written or read, or belongs to another machine."""

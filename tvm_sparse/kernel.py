@@ -17,7 +17,7 @@ from tvm_sparse.tilings import sliced, tilings
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
-_CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
+CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
 _PACKED = 16  # channels of a depthwise layer packed before the first is multiplied
 _L1_SHARE = 0.5  # share of L1 that these may take
 
@@ -82,7 +82,7 @@ def sparse(layer: Layer, work: Work, target: Target) -> Kernel:
     """Return the best kernel over row blocks."""
     found = [tiles(layer, work, target)]
     if layer.op == "linear":
-        found.extend(_sparse_panels(layer, work, target))
+        found.extend(sparse_panels(layer, work, target))
     return min(found, key=lambda kernel: kernel.seconds)
 
 
@@ -91,7 +91,7 @@ def by_patterns(layer: Layer, work: Work, patterns: int, target: Target) -> Kern
     found = []
     for plane in (p for p in tilings(layer, target) if not p.in_place):
         for _, vectors in register_tiles(1, target, (1,)):
-            tile = _tile(plane, work, 1, vectors, target)
+            tile = tile_of(plane, work, 1, vectors, target)
             seconds = cost.pattern_seconds(plane, tile, work, patterns, target, target.cores)
             found.append(Kernel(tile=tile, plane=plane, seconds=seconds, by_pattern=True))
     return min(found, key=lambda kernel: kernel.seconds)
@@ -101,12 +101,12 @@ def two_parts(layer: Layer, work: Work, rest: Work, target: Target) -> Kernel:
     """Return the best kernel that adds the product of a rest, filter by filter, to a core's."""
     found = []
     for plane in tilings(layer, target):
-        lone = [_tile(plane, rest, 1, v, target) for _, v in register_tiles(1, target, (1,))]
+        lone = [tile_of(plane, rest, 1, v, target) for _, v in register_tiles(1, target, (1,))]
         costs = [cost.rest_seconds(plane, tile, rest, target, target.cores) for tile in lone]
         added = min(costs)
         second = lone[costs.index(added)]
         for filters, vectors in register_tiles(work.filters, target):
-            tile = replace(_tile(plane, work, filters, vectors, target), direct=0, tail=0)
+            tile = replace(tile_of(plane, work, filters, vectors, target), direct=0, tail=0)
             second = replace(second, chunk=tile.chunk, parallel=tile.parallel, direct=0)
             seconds = cost.tile_seconds(plane, tile, work, target, target.cores) + added
             found.append(Kernel(tile=tile, plane=plane, seconds=seconds, rest=second))
@@ -118,7 +118,7 @@ def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
         for plane in tilings(layer, target):
-            whole = _tile(plane, work, filters, vectors, target)
+            whole = tile_of(plane, work, filters, vectors, target)
             for tile in (whole, *sliced(plane, whole, work, target)):
                 seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
                 if best is None or seconds < best.seconds:
@@ -196,12 +196,15 @@ def _channels(plane: Plane, target: Target) -> int:
     return max(d for d in range(1, max(min(most, _PACKED), 1) + 1) if plane.layer.filters % d == 0)
 
 
-def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) -> Tile:
+def tile_of(
+    plane: Plane, work: Work, filters: int, vectors: int, target: Target, chunk: int = CHUNK
+) -> Tile:
+    """Return the cuts around a register tile; at most `chunk` rows are computed, then stored."""
     layer = plane.layer
     rows = work.blocks * work.filters
     parts = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
     by_tiles = target.cores == 1 or parts >= 2 * target.cores or parts % target.cores == 0
-    chunk = _chunk(rows, filters, 1 if by_tiles else target.cores)
+    chunk = _chunk(rows, filters, 1 if by_tiles else target.cores, chunk)
     ragged_groups = layer.groups > 1 and layer.filters // layer.groups % work.filters
     uneven = -(-layer.filters // chunk) != rows // chunk
     if work.reordered or ragged_groups or uneven:
@@ -229,10 +232,10 @@ def _is_direct(plane: Plane, work: Work) -> bool:
     return plane.flat and in_order
 
 
-def _chunk(rows: int, filters: int, threads: int) -> int:
+def _chunk(rows: int, filters: int, threads: int, chunk: int) -> int:
     """Return the largest divisor of the rows that is no more than a chunk or a thread's share."""
     tiles = rows // filters
-    most = max(min(_CHUNK // filters, -(-tiles // threads)), 1)
+    most = max(min(chunk // filters, -(-tiles // threads)), 1)
     return filters * max(d for d in range(1, most + 1) if tiles % d == 0)
 
 
@@ -244,7 +247,8 @@ def _dense_panels(layer: Layer, target: Target) -> Iterator[Kernel]:
         yield from _panels(layer, work, target)
 
 
-def _sparse_panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
+def sparse_panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
+    """Yield the kernels over row blocks with filters in lanes; none if blocks do not fit lanes."""
     if work.filters & (work.filters - 1) == 0 and not work.reordered:
         yield from _panels(layer, work, target)
 

@@ -41,7 +41,7 @@ def in_place(choice: Choice, weight: Weight, target: Target) -> list[Choice]:
     return [
         replace(
             choice,
-            kernel=Kernel(tile=kernel._tile(plane, work, 1, 1, target), plane=plane, seconds=0.0),
+            kernel=Kernel(tile=kernel.tile_of(plane, work, 1, 1, target), plane=plane, seconds=0.0),
         )
         for plane in dict.fromkeys([planes[0], planes[-1]])
     ]

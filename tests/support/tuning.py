@@ -1,0 +1,72 @@
+"""Layers to be tuned, and records of them that nobody measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from tvm.s_tir import meta_schedule as ms
+
+from support import kernels
+from tvm_sparse import formats, targets
+from tvm_sparse.choose import choose
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.layer import Layer
+from tvm_sparse.scheme import Scheme
+from tvm_sparse.tuning import sampling
+from tvm_sparse.tuning.task import Sample, Task, task_of
+
+CONV = Layer(op="conv2d", weight=(32, 24, 3, 3), input=(1, 15, 13), padding=(1, 1, 1, 1), name="a")
+POINTWISE = Layer(op="conv2d", weight=(64, 64, 1, 1), input=(1, 14, 14), name="b")
+MATRIX = Layer(op="linear", weight=(64, 96), input=(1,), name="c")
+
+
+def pruned(layer: Layer, scheme: str = "one_by_n-4@0.2", seed: int = 0) -> Weight:
+    found = Scheme.parse(scheme)
+    weight = kernels.weights(layer, seed)
+    mask = formats.get(found.format).mask(np.abs(weight), found.density, found.block)
+    return np.where(mask, weight, np.float32(0))
+
+
+def task(layer: Layer = CONV, scheme: str = "", seed: int = 0) -> Task:
+    scheme = scheme or ("one_by_n-16@0.1" if layer.op == "linear" else "one_by_n-4@0.2")
+    target = replace(targets.load("x86"), cores=1)
+    weight = pruned(layer, scheme, seed)
+    found = task_of(layer, weight, target, choose(layer, weight, target))
+    assert found is not None
+    return found
+
+
+def samples(task: Task, number: int, seed: int = 0) -> list[Sample]:
+    """Return samples of a task's spaces that fit together, none of them twice, or all there are."""
+    number = task.size(number)
+    rng = np.random.default_rng(seed)
+    found: dict[str, Sample] = {}
+    while len(found) < number:
+        space = task.spaces[int(rng.integers(len(task.spaces)))]
+        point = {d.name: int(rng.choice(d.values)) for d in space.decisions}
+        sample = Sample(space=space.name, point=point)
+        if task.is_promising(sample):
+            found[str(sample)] = sample
+    return list(found.values())
+
+
+def record(
+    database: ms.database.Database, task: Task, sample: Sample, times: Sequence[float | list[float]]
+) -> None:
+    """Commit one measurement of a sample a time, in seconds; a list of times is one as well."""
+    workload = database.commit_workload(sampling.workload(task))
+    trace = sampling.decided(task, sample).trace
+    for seconds in times:
+        run_secs = seconds if isinstance(seconds, list) else [seconds]
+        database.commit_tuning_record(
+            ms.database.TuningRecord(trace, workload, run_secs, task.target.to_tvm(), [])
+        )
+
+
+def database(path: str, entries: Iterable[tuple[Task, Sample, Sequence[float]]]) -> None:
+    """Write a database with records."""
+    opened = ms.database.JSONDatabase(work_dir=path)
+    for task, sample, times in entries:
+        record(opened, task, sample, times)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from support import kernels, tuning
+from tvm_sparse.layer import Layer
+
+LAYERS = [tuning.CONV, tuning.POINTWISE, tuning.MATRIX]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.key)
+def test_the_default_kernel_is_a_sample(layer: Layer) -> None:
+    task = tuning.task(layer)
+    chosen = task.chosen(task.default)
+    assert chosen is not None
+    assert chosen.kernel == task.choice.kernel
+    assert chosen.used.format == task.choice.used.format
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.key)
+def test_a_kernel_tells_the_decisions_that_made_it(layer: Layer) -> None:
+    task = tuning.task(layer)
+    for sample in tuning.samples(task, 20):
+        space, chosen = task.space(sample.space), task.chosen(sample)
+        assert space is not None and chosen is not None
+        assert space.point(chosen.kernel) == sample.point
+
+
+def test_no_two_samples_stand_for_one_kernel() -> None:
+    task = tuning.task(tuning.CONV)
+    found = [task.chosen(sample) for sample in tuning.samples(task, 60)]
+    assert len({(str(c.used), c.kernel) for c in found if c is not None}) == len(found) > 20
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.key)
+def test_odds_are_highest_where_the_formula_predicts_the_shortest_time(layer: Layer) -> None:
+    task = tuning.task(layer)
+    for decision in task.spaces[0].decisions:
+        assert sum(decision.odds) == pytest.approx(1)
+        preferred = decision.values[decision.odds.index(max(decision.odds))]
+        if decision.name in ("registers", "plane", "rows"):
+            at_best = decision.odds[decision.values.index(task.default.point[decision.name])]
+            assert at_best == pytest.approx(max(decision.odds)), preferred
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.key)
+def test_every_sample_computes_the_layer(layer: Layer) -> None:
+    task, x = tuning.task(layer), kernels.inputs(layer)
+    expected = kernels.reference(layer, x, task.weight)
+    for sample in tuning.samples(task, 3):
+        chosen = task.chosen(sample)
+        assert chosen is not None
+        y = kernels.run_sparse(chosen, task.weight, x, task.target)
+        kernels.assert_close(y, expected)
+
+
+def test_decisions_from_elsewhere_stand_for_nothing() -> None:
+    task = tuning.task()
+    sample = task.default
+    assert task.chosen(type(sample)(space="tiles nothing", point=sample.point)) is None
+    assert task.chosen(type(sample)(space=sample.space, point={"rows": 4})) is None
+    unknown = {**sample.point, "plane": 99999}
+    assert task.chosen(type(sample)(space=sample.space, point=unknown)) is None

@@ -1,0 +1,48 @@
+"""The tasks of a model: its layers, each kind once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import tvm
+
+from tvm_sparse.choose import Choice, choose
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes import pipeline
+from tvm_sparse.targets import Target
+from tvm_sparse.tuning.task import Task, task_of
+
+
+def extract(mod: tvm.IRModule, target: Target) -> list[Task]:
+    """Return the tasks of an imported model, those of the longest predicted time first.
+
+    Parameters
+    ----------
+    mod : IRModule
+        With weights bound, as `tvm_sparse.frontend.import_model` returns it.
+    target : Target
+    """
+    found: list[Task] = []
+
+    def note(layer: Layer, weight: Weight, target: Target) -> Choice:
+        choice = choose(layer, weight, target)
+        task = task_of(layer, weight, target, choice)
+        found.extend([] if task is None else [task])
+        return choice
+
+    with target.to_tvm():
+        passes = [*pipeline.simplify(), *pipeline.lower(target, decide=note)]
+        tvm.transform.Sequential(passes)(mod)
+    return merged(found)
+
+
+def merged(found: Iterable[Task]) -> list[Task]:
+    """Return one task for all that share an identity, the heaviest first."""
+    tasks: dict[str, Task] = {}
+    for task in found:
+        same = tasks.get(task.identity)
+        names = task.layers if same is None else same.layers + task.layers
+        tasks[task.identity] = replace(same or task, layers=names)
+    return sorted(tasks.values(), key=lambda task: -task.choice.kernel.seconds * len(task.layers))

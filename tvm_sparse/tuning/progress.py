@@ -1,0 +1,154 @@
+# mypy: ignore-errors
+"""How far tuning has come, when it ends, and Ctrl-C."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tvm.ir.utils import derived_object
+from tvm.s_tir import meta_schedule as ms
+
+from tvm_sparse.tuning import sampling
+from tvm_sparse.tuning.records import Measured
+from tvm_sparse.tuning.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far tuning has come.
+
+    Parameters
+    ----------
+    stage : str
+        What runs now.
+    done, total : int
+        Candidates measured, and how many are wanted.
+    milliseconds : float
+        The best times found of all tuned layers, added up.
+    default : float
+        The same with the kernels that the cost formula chose.
+    failed : int
+        Candidates that could not be built, ran too long, or computed something else.
+    """
+
+    stage: str
+    done: int
+    total: int
+    milliseconds: float
+    default: float
+    failed: int = 0
+
+
+Tell = Callable[[Progress], None]
+
+
+class Tally:
+    """What was measured so far, and whether to go on.
+
+    Parameters
+    ----------
+    tasks : list of Task
+    trials : int
+        Samples a task; fewer if it has fewer.
+    seconds : float, optional
+        How long to search.
+    tell : callable
+        Called with the `Progress` whenever something was measured.
+    """
+
+    def __init__(self, tasks: list[Task], trials: int, seconds: float | None, tell: Tell) -> None:
+        self.tasks = tasks
+        self.wanted = {task.identity: task.size(trials) for task in tasks}
+        self.tell = tell
+        self.ends = None if seconds is None else time.monotonic() + seconds
+        self.stopped = False
+        self.failed = 0
+        self.samples: dict[str, set[str]] = {task.identity: set() for task in tasks}
+        self.best: dict[str, float] = {}
+        self.default: dict[str, float] = {}
+
+    def know(self, task: Task, measured: Iterable[Measured]) -> None:
+        """Note what the database holds of a task, or what was measured just now."""
+        name = task.identity
+        for one in measured:
+            self.samples[name].add(str(one.sample))
+            self.best[name] = min(one.seconds, self.best.get(name, one.seconds))
+            if one.sample == task.default:
+                self.default.setdefault(name, one.seconds)
+
+    def enough(self, task: Task) -> bool:
+        """Whether as many samples of a task were measured as are wanted."""
+        return len(self.samples[task.identity]) >= self.wanted[task.identity]
+
+    @property
+    def over(self) -> bool:
+        """Whether the user stopped the search, or its time is up."""
+        return self.stopped or (self.ends is not None and time.monotonic() >= self.ends)
+
+    def show(self, stage: str) -> None:
+        """Tell how far tuning has come."""
+        weight = {task.identity: 1e3 * len(task.layers) for task in self.tasks}
+        done = sum(min(len(self.samples[name]), most) for name, most in self.wanted.items())
+        self.tell(
+            Progress(
+                stage=stage,
+                done=done,
+                total=sum(self.wanted.values()),
+                milliseconds=sum(weight[name] * best for name, best in self.best.items()),
+                default=sum(weight[name] * time for name, time in self.default.items()),
+                failed=self.failed,
+            )
+        )
+
+
+@derived_object
+class Watch(ms.measure_callback.PyMeasureCallback):
+    """Note every batch that MetaSchedule has measured; end tasks that have enough.
+
+    Parameters
+    ----------
+    tasks : list of Task
+        In the scheduler's order.
+    tally : Tally
+    """
+
+    def __init__(self, tasks: list[Task], tally: Tally) -> None:
+        super().__init__()
+        self.tasks = tasks
+        self.tally = tally
+
+    def apply(self, scheduler, task_id, candidates, built, results) -> None:
+        """Note the results of a batch."""
+        task = self.tasks[task_id]
+        pairs = zip(candidates, results, strict=True)
+        measured = [Measured.of(sampling.sample_of(c.sch), r.run_secs) for c, r in pairs]
+        self.tally.failed += sum(one.failures for one in measured)
+        self.tally.know(task, measured)
+        self.tally.show(", ".join(task.layers))
+        for place, record in enumerate(scheduler.tasks_):
+            ended = self.tally.over or self.tally.enough(self.tasks[place])
+            if ended and not record.is_terminated:
+                scheduler.terminate_task(place)
+
+
+@contextmanager
+def stopping_gently(tally: Tally) -> Iterator[None]:
+    """Let the first Ctrl-C end the search after the running batch, the second at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def stop(number, frame) -> None:
+        tally.stopped = True
+        tally.show("stopping; Ctrl-C again to stop now")
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

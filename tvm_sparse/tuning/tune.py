@@ -1,0 +1,207 @@
+"""Find faster kernels for a model's layers by measuring them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tvm.s_tir import meta_schedule as ms
+
+from tvm_sparse import targets
+from tvm_sparse.errors import DatabaseError, TargetError
+from tvm_sparse.frontend import import_model
+from tvm_sparse.targets import Target
+from tvm_sparse.tuning import features, folder, measure, records, sampling
+from tvm_sparse.tuning.extract import extract
+from tvm_sparse.tuning.measure import Bench
+from tvm_sparse.tuning.progress import Progress, Tally, Watch, stopping_gently
+from tvm_sparse.tuning.records import Measured
+from tvm_sparse.tuning.task import Sample, Task
+
+_BATCH = 16  # candidates between two trainings of the cost model
+_WARM_UP = 32  # candidates until the cost model is asked
+_FINAL = 3  # samples of a task that are measured again, beside the default
+
+
+def tune(
+    model: Any,
+    target: Any = "x86",
+    *,
+    example_inputs: Any = None,
+    masks: Mapping[str, Any] | None = None,
+    trials: int = 64,
+    time: float | None = None,
+    database: str | Path | None = None,
+    workers: int | None = None,
+    seed: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Measure kernels for the sparse layers of a model, and record how long they take.
+
+    Layers of one kind are tuned once. The kernels that `build` would choose are measured first;
+    what is found is used only if it stays faster than these when both are measured again in turns.
+
+    Parameters
+    ----------
+    model, target, example_inputs, masks
+        As `tvm_sparse.build` takes them. The target must be this machine.
+    trials : int
+        Kernels to measure for each kind of layer; those in the database count.
+    time : float, optional
+        Seconds to search at most.
+    database : path, optional
+        A folder, made when missing; by default ``tuning_logs/<target>``. What it holds is kept:
+        a search that was stopped goes on where it was.
+    workers : int, optional
+        Processes that compile, by default one a core.
+    seed : int
+        From 1; of all random decisions.
+    progress : callable, optional
+        Called with a `Progress` whenever something was measured.
+
+    Returns
+    -------
+    Path
+        The database, for ``build(database=…)``. Ctrl-C ends the search and returns it too; a second
+        one raises ``KeyboardInterrupt`` at once.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be imported.
+    TargetError
+        If the target is unknown, or not this machine.
+    DatabaseError
+        If the database cannot be written, is being written by another process, or holds records of
+        another machine or version; if packages for tuning are missing, or nothing could be run.
+    """
+    _demand_packages()
+    profile = targets.load(target)
+    if profile.missing():
+        raise TargetError(
+            f"cannot run kernels for {profile.name!r}: this CPU lacks "
+            f"{', '.join(profile.missing())}; tune on a machine that has them"
+        )
+    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
+        example_inputs = (example_inputs,)
+    inputs = None if example_inputs is None else tuple(example_inputs)
+    tasks = extract(import_model(model, inputs, masks), profile)
+    path = Path(database) if database is not None else Path("tuning_logs") / profile.name
+    tell = progress or (lambda state: None)
+    tune_tasks(tasks, profile, path, trials, time, workers, seed, tell)
+    return path
+
+
+def tune_tasks(
+    tasks: list[Task],
+    target: Target,
+    path: Path,
+    trials: int = 64,
+    time: float | None = None,
+    workers: int | None = None,
+    seed: int = 1,
+    tell: Callable[[Progress], None] = lambda state: None,
+) -> None:
+    """Measure kernels for tasks; parameters as `tune`."""
+    with folder.writing(path, target) as opened:
+        known = records.by_task(opened)
+        tally = Tally(tasks, trials, time, tell)
+        for task in tasks:
+            tally.know(task, known.get(task.identity, []))
+        tally.show("looking at the database")
+        open_ = [t for t in tasks if not tally.enough(t) or _finalists(t, known[t.identity])]
+        if open_:
+            with tempfile.TemporaryDirectory() as shared, stopping_gently(tally):
+                bench = Bench(Path(shared), open_, opened, workers)
+                sound = _measure_defaults(bench, open_, tally)
+                _search(bench, [task for task in sound if not tally.enough(task)], tally, seed)
+                _confirm(bench, sound, tally)
+
+
+def _measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Task]:
+    """Measure what the cost formula chose; return the tasks for which that worked.
+
+    The output of these kernels is what others are compared with.
+    """
+    tally.show("measuring the default kernels")
+    outcomes = [one for (one,) in bench.measure([[(task, task.default)] for task in tasks])]
+    sound = [task for task, one in zip(tasks, outcomes, strict=True) if one.error is None]
+    tally.failed += len(tasks) - len(sound)
+    if not sound:
+        reason = str(outcomes[0].error).strip().splitlines()[-1]
+        raise DatabaseError(f"none of the layers' own kernels could be built and run: {reason}")
+    for task, one in zip(tasks, outcomes, strict=True):
+        bench.record(task, task.default, one.runs[0] if one.runs else [])
+    known = records.by_task(bench.database)
+    for task in sound:
+        tally.know(task, known[task.identity])
+    tally.show("measured the default kernels")
+    return sound
+
+
+def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int) -> None:
+    """Let MetaSchedule search until every task has enough samples."""
+    if not tasks or tally.over:
+        return
+    contexts = [sampling.context(task, seed + place) for place, task in enumerate(tasks)]
+    model = ms.cost_model.XGBModel(
+        extractor=features.KernelFeatures(tasks), num_warmup_samples=_WARM_UP, num_tuning_cores=1
+    )
+    measure.warm(model, contexts, tasks, bench.database)
+    most = max(tally.wanted.values())
+    ms.task_scheduler.RoundRobin().tune(
+        contexts,
+        task_weights=[1.0] * len(tasks),
+        max_trials_global=1 << 30,  # tasks end one by one
+        max_trials_per_task=most,
+        num_trials_per_iter=min(_BATCH, most),
+        builder=bench.builder,
+        runner=bench.runner,
+        measure_callbacks=[
+            ms.measure_callback.AddToDatabase(),
+            ms.measure_callback.UpdateCostModel(),
+            ms.measure_callback.RemoveBuildArtifact(),
+            Watch(tasks, tally),
+        ],
+        database=bench.database,
+        cost_model=model,
+    )
+
+
+def _confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
+    """Measure the fastest samples of each task again, in turns with the default."""
+    known = records.by_task(bench.database)
+    groups = [
+        [(task, sample) for sample in (task.default, *finalists)]
+        for task in tasks
+        if (finalists := _finalists(task, known[task.identity]))
+    ]
+    if not groups:
+        return
+    tally.show("comparing the best with the default kernels")
+    for group, outcomes in zip(groups, bench.measure(groups, records.ROUNDS), strict=True):
+        times = [[float(np.median(run)) for run in one.runs] for one in outcomes]
+        for (task, sample), one, mine in zip(group, outcomes, times, strict=True):
+            if outcomes[0].error is None:
+                fair = [] if one.error is not None else records.relative(mine, times[0])
+                bench.record(task, sample, fair)
+
+
+def _finalists(task: Task, measured: list[Measured]) -> list[Sample]:
+    """Return the fastest samples, if one of them is still to be compared with the default."""
+    sound = (one for one in measured if one.seconds < float("inf") and one.sample != task.default)
+    first = [one for one in sound if task.chosen(one.sample) is not None][:_FINAL]
+    return [one.sample for one in first] if any(not one.compared for one in first) else []
+
+
+def _demand_packages() -> None:
+    lacking = [name for name in ("xgboost", "cloudpickle", "psutil") if find_spec(name) is None]
+    if lacking:
+        raise DatabaseError(
+            f"tuning needs {', '.join(lacking)}: pip install 'tvm-sparse[tune]', or "
+            f"pip install {' '.join(n.replace('xgboost', 'xgboost-cpu') for n in lacking)}"
+        )
