@@ -221,14 +221,17 @@ def _tile(plane: Plane, work: Work, filters: int, vectors: int, target: Target) 
 def _is_direct(plane: Plane, vectors: int, work: Work, target: Target) -> bool:
     """Whether every register tile is stored from registers: rows are filters, tiles are whole.
 
-    In a ragged one of several tiles, or in one of several register tiles, TVM would no longer see
-    that sums fit registers. An output beyond L2 is better written row by row: short pieces of many
-    rows wait for memory, unless the many taps of a single filter give them the time.
+    In a ragged one of several tiles TVM would no longer see that sums fit registers. An output
+    beyond L2 is better written row by row: short pieces of many rows wait for memory. The many taps
+    of a single filter give them the time; its tiles must then be single register tiles.
     """
     in_order = not work.reordered and plane.layer.filters // plane.layer.groups % work.filters == 0
-    alone = plane.run <= vectors * target.lanes and plane.positions % max(plane.run, 1) == 0
-    near = plane.layer.positions * plane.layer.filters * 4 <= target.l2
-    return plane.flat and in_order and (plane.tiles == 1 or alone) and (near or work.single)
+    whole = plane.tiles == 1 or plane.positions % max(plane.run, 1) == 0
+    if work.single:
+        near = plane.tiles == 1 or plane.run <= vectors * target.lanes
+    else:
+        near = plane.layer.positions * plane.layer.filters * 4 <= target.l2
+    return plane.flat and in_order and whole and near
 
 
 def _chunk(rows: int, filters: int, threads: int) -> int:
