@@ -31,6 +31,8 @@ _L2_BYTES = 40.0  # a core draws from its L2 each cycle
 _TAP = 1.5  # cycles around a tap's multiply-adds
 _SUM = 0.25  # cycles to spill one vector of sums
 _LIST = 20.0  # cycles to begin and end a list of very few taps
+_KERNELS = 55.0  # the same for a list of kernels of one pattern
+_INDEX = 1.5  # cycles that a tap saves without an index
 _STORE = 5.0  # cycles to store one vector of outputs
 _DIRECT = 2.0  # the same from registers
 _FAR_LINE = 1.5  # cycles to move a cache line from beyond L2
@@ -172,8 +174,8 @@ def pattern_seconds(
     """
     tiles = plane.tiles * plane.layer.input[0]
     across = tiles * sum(number for _, number in tile.parts(plane.length))
-    product = _product(plane, tile, work, target)
-    product += across * (work.blocks * patterns * _LIST - work.taps * _TAP)
+    product = lists.cycles(plane, tile, work, target)
+    product += across * (work.blocks * patterns * _KERNELS - work.taps * _INDEX)
     return _seconds(product, plane, tile, work, target, threads)
 
 

@@ -86,11 +86,22 @@ def test_a_kernel_has_one_index_and_no_weight_has_one(x86: Target) -> None:
     assert (ptr.shape, shift.shape) == ((128, 9), (8, 4))
 
 
-def test_patterns_are_chosen_where_their_lists_are_long(x86: Target) -> None:
-    """A filter of many channels saves more indices than the ends of its lists cost."""
-    wide = pruned(kernels.weights(CONV), "pattern", (4, 8), 0.2)
-    ways = [way for way in choose.candidates(CONV, wide, x86) if way.used.format == "pattern"]
-    assert [way.kernel.by_pattern for way in ways] == [True]
-    narrow = replace(CONV, weight=(128, 8, 3, 3))
-    few = pruned(kernels.weights(narrow), "pattern", (4, 8), 1.0)
-    assert not any(way.kernel.by_pattern for way in choose.candidates(narrow, few, x86))
+@pytest.mark.parametrize(
+    ("channels", "density"), [(8, 1.0), (128, 0.2)], ids=["short lists", "channels beyond L1"]
+)
+def test_single_weights_are_chosen_where_patterns_have_short_lists_or_slices_save_more(
+    channels: int, density: float, x86: Target
+) -> None:
+    layer = replace(CONV, weight=(128, channels, 3, 3))
+    weight = pruned(kernels.weights(layer), "pattern", (4, 8), density)
+    ways = [way for way in choose.candidates(layer, weight, x86) if way.used.format == "pattern"]
+    assert [way.kernel.by_pattern for way in ways] == [False]
+
+
+def test_longer_lists_of_kernels_cost_less_a_weight(x86: Target) -> None:
+    def cycles(channels: int) -> float:
+        layer = replace(CONV, weight=(128, channels, 3, 3))
+        work = Work(blocks=128, taps=128 * channels, filters=1)
+        return kernel.by_patterns(layer, work, 8, x86).seconds / work.taps
+
+    assert cycles(64) < 0.5 * cycles(4)
