@@ -20,6 +20,9 @@ from tvm_sparse.layer import Layer
 from tvm_sparse.pruning import prune
 from tvm_sparse.scheme import Scheme
 
+# Seconds that an engine runs in each round: a network's until caches hold what they will hold.
+_LAYER, _NETWORK = 0.01, 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -131,7 +134,7 @@ def _layer_rows(
     module = layers.torch_layer(layer, weight)
     if engines is None:
         engines = [name for name in rivals.installed() if name not in rivals.SPARSE]
-    measured = _measure(calls, module, image, threads, rounds, engines)
+    measured = _measure(calls, module, image, threads, rounds, engines, _LAYER)
     for name, array in pruned.items():
         left = np.count_nonzero(array) / weight.size
         yield measured.row(
@@ -180,7 +183,7 @@ def measure_network(
         calls = {"sparse": runner(ours, image), "dense": runner(dense, image)}
         tell(f"measuring {name} {scheme}")
         chosen = list(rivals.installed()) if engines is None else engines
-        measured = _measure(calls, model, image, threads, rounds, chosen)
+        measured = _measure(calls, model, image, threads, rounds, chosen, _NETWORK)
         macs, left = _macs(ours)
         yield measured.row(
             "sparse",
@@ -223,12 +226,13 @@ def _measure(
     threads: int,
     rounds: int,
     engines: Sequence[str],
+    least: float,
 ) -> _Measured:
-    """Time ours, the dense peak, and the rivals on a model, in turns."""
+    """Time ours, the dense peak, and the rivals on a model, in turns of `least` seconds."""
     peak, flops = machine.peak_kernel(targets.load("x86"), threads)
     theirs = {name: rivals.prepare(name, model, image, threads) for name in engines}
     rest = rivals.NAMES if threads > 1 else ()
-    times = interleaved({**ours, "peak": peak, **theirs}, rounds, rest=rest)
+    times = interleaved({**ours, "peak": peak, **theirs}, rounds, least, rest)
     return _Measured(times=times, peak=flops / times["peak"].median, threads=threads)
 
 

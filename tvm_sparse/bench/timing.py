@@ -47,6 +47,8 @@ def interleaved(
 ) -> dict[str, Times]:
     """Time callables in turns: every round runs each of them.
 
+    Each runs once before it is timed, so that none pays for the caches that another one filled.
+
     Parameters
     ----------
     calls : mapping of str to callable
@@ -65,8 +67,8 @@ def interleaved(
         for name, call in calls.items():
             if spinning or name in rest:
                 time.sleep(_SPIN)
-                call()
             spinning = name in rest
+            call()
             times[name].append(_seconds(call, repeats[name]) / repeats[name])
     return {name: Times(rounds=tuple(values)) for name, values in times.items()}
 
