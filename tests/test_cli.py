@@ -92,7 +92,7 @@ def test_list_names_every_member_of_every_family() -> None:
 
 
 def test_schemes_without_a_density_are_measured_at_every_sparsity() -> None:
-    from tvm_sparse.cli import _schemes
+    from tvm_sparse.cli.bench import _schemes
 
     assert _schemes("one_by_n-4,filter@0.5", "50,90") == [
         "one_by_n-4@0.5",

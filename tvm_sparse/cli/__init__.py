@@ -1,0 +1,167 @@
+"""The command line: the same verbs as the Python package."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tvm_sparse.cli import bench
+from tvm_sparse.cli.show import Json, error_console, print_json, stages, tuning_bar
+from tvm_sparse.errors import TvmSparseError
+
+app = typer.Typer(
+    help="Compile pruned and quantized networks to code that is as fast as their zeros promise.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
+app.add_typer(bench.app, name="bench")
+
+
+def main() -> None:
+    """Run the command line; errors of ours end in one line and status 1."""
+    try:
+        app()
+    except TvmSparseError as error:
+        error_console.print(
+            f"[bold red]error:[/] {error}", markup=True, highlight=False, soft_wrap=True
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        error_console.print("stopped")
+        sys.exit(130)
+
+
+@app.command()
+def build(
+    model: Annotated[Path, typer.Argument(help="An .onnx file, or a .pt2 of torch.export.save.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the library.")],
+    target: Annotated[str, typer.Option(help="A target's name, or a TOML profile.")] = "x86",
+    dense: Annotated[bool, typer.Option(help="Ignore the zeros, for comparison.")] = False,
+    database: Annotated[
+        Path | None, typer.Option(help="A folder that `tune` wrote: use what was measured.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compile a model to one library that the stock TVM runtime loads.
+
+    Example: `tvm-sparse build pruned.onnx -o model.so`
+    """
+    with stages() as tell:
+        from tvm_sparse.building import build as run
+
+        compiled = run(model, target, sparse=not dense, database=database, progress=tell)
+        tell("linking")
+        path = compiled.export(output)
+    report = compiled.report
+    if as_json:
+        print_json({"output": str(path), **json.loads(report.to_json())})
+    else:
+        print(report)
+        print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def tune(
+    model: Annotated[Path, typer.Argument(help="An .onnx file, or a .pt2 of torch.export.save.")],
+    target: Annotated[str, typer.Option(help="A target's name, or a TOML profile.")] = "x86",
+    trials: Annotated[int, typer.Option(help="Kernels to measure a kind of layer.", min=1)] = 64,
+    time: Annotated[float | None, typer.Option(help="Seconds to search at most.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that compile.", min=1)] = None,
+    database: Annotated[
+        Path | None, typer.Option(help="A folder; by default tuning_logs/TARGET.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure kernels for the sparse layers of a model; Ctrl-C keeps what was found.
+
+    Example: `tvm-sparse tune pruned.onnx --trials 64 --database logs/here`, then
+    `tvm-sparse build pruned.onnx -o model.so --database logs/here`
+    """
+    with tuning_bar() as tell:
+        from tvm_sparse.tuning.tune import tune as run
+
+        path = run(
+            model,
+            target,
+            trials=trials,
+            time=time,
+            database=database,
+            workers=workers,
+            progress=tell,
+        )
+    if as_json:
+        print_json({"database": str(path)})
+    else:
+        print(f"wrote {path}; use it with: tvm-sparse build {model} -o model.so --database {path}")
+
+
+@app.command()
+def report(
+    library: Annotated[Path, typer.Argument(help="A library that `build` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Show what was found in each layer of a compiled model, what was chosen, and why.
+
+    Example: `tvm-sparse report model.so`
+    """
+    from tvm_sparse import artifact
+    from tvm_sparse.report import Report
+
+    description = artifact.read(library)
+    found = Report.from_json(description.report)
+    if as_json:
+        print_json(json.loads(description.report))
+        return
+    for title, infos in (("inputs", description.inputs), ("outputs", description.outputs)):
+        print(f"{title}: {'; '.join(map(str, infos))}")
+    print(f"target: {description.target}; TVM {description.tvm_version}")
+    print(found)
+
+
+@app.command(name="list")
+def list_(as_json: Json = False) -> None:
+    """List formats, targets, pruning methods, and the networks and layers of the bench.
+
+    Example: `tvm-sparse list`
+    """
+    from tvm_sparse import formats, pruning, targets
+
+    found = {
+        "formats": list(formats.names()),
+        "targets": {name: targets.load(name).description for name in targets.names()},
+        "pruning methods": list(pruning.methods()),
+        "networks": bench.NETWORKS.split(),
+        "layer sets": bench.LAYER_SETS.split(),
+    }
+    if as_json:
+        print_json(found)
+        return
+    for title, names in found.items():
+        print(f"{title}:")
+        for name in names:
+            text = f" – {names[name]}" if isinstance(names, dict) else ""
+            print(f"  {name}{text}")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Tell what this machine has, and what is missing for which feature.
+
+    Example: `tvm-sparse doctor`
+    """
+    from tvm_sparse.doctor import examine
+
+    checks = examine()
+    if as_json:
+        print_json([vars(check) for check in checks])
+    else:
+        for check in checks:
+            print(f"{'ok     ' if check.good else 'missing'}  {check.name}: {check.detail}")
+    if not all(check.good or check.optional for check in checks):
+        raise typer.Exit(1)
