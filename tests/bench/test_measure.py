@@ -14,11 +14,11 @@ from tvm_sparse.pruning.layers import resolve
 from tvm_sparse.targets import Target
 
 
-def test_every_round_runs_each_callable_in_turn() -> None:
+def test_every_round_runs_each_callable_in_turn_and_once_before_it_is_timed() -> None:
     order: list[str] = []
     calls = {name: (lambda name=name: order.append(name)) for name in "ab"}
     times = interleaved(calls, rounds=3, least=0)
-    assert "".join(order[-6:]) == "ababab"
+    assert "".join(order[-12:]) == "aabb" * 3
     assert len(times["a"].rounds) == 3
 
 
