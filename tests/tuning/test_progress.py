@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -42,6 +43,15 @@ def test_the_time_to_search_may_be_limited() -> None:
     assert tally(seconds=0)[0].over
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Ctrl-C raises, also where this process was started in the background, with it ignored."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("listening")
 def test_the_first_interrupt_ends_the_search_and_the_second_everything() -> None:
     counted, told = tally()
     with pytest.raises(KeyboardInterrupt):
