@@ -15,7 +15,8 @@ from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.tuning import sampling
-from tvm_sparse.tuning.task import Sample, Task, task_of
+from tvm_sparse.tuning.space import Sample
+from tvm_sparse.tuning.task import Task, task_of
 
 CONV = Layer(op="conv2d", weight=(32, 24, 3, 3), input=(1, 15, 13), padding=(1, 1, 1, 1), name="a")
 POINTWISE = Layer(op="conv2d", weight=(64, 64, 1, 1), input=(1, 14, 14), name="b")

@@ -9,7 +9,8 @@ from tvm.s_tir import meta_schedule as ms
 
 from support import tuning
 from tvm_sparse.tuning import candidate, sampling
-from tvm_sparse.tuning.task import Sample, Task
+from tvm_sparse.tuning.space import Sample
+from tvm_sparse.tuning.task import Task
 
 ONCE = ms.runner.EvaluatorConfig(number=1, repeat=2, min_repeat_ms=0)
 

@@ -7,7 +7,7 @@ from tvm.s_tir.meta_schedule.database import JSONDatabase
 from support import tuning
 from tvm_sparse.tuning import records
 from tvm_sparse.tuning.records import Measured
-from tvm_sparse.tuning.task import Sample
+from tvm_sparse.tuning.space import Sample
 
 DEFAULT, OTHER = (Sample(space="tiles", point={"registers": n}) for n in (402, 403))
 

@@ -34,7 +34,9 @@ def test_a_mutation_makes_one_decision_anew() -> None:
 def test_the_search_proposes_only_samples_that_fit() -> None:
     task = tuning.task()
     context = sampling.context(task, seed=1)
-    model = ms.cost_model.XGBModel(extractor=features.KernelFeatures([task]), num_warmup_samples=8)
+    model = ms.cost_model.XGBModel(
+        extractor=features.KernelFeatures(task.target), num_warmup_samples=8
+    )
     context.pre_tuning(32, 16, database=ms.database.MemoryDatabase(), cost_model=model)
     seen: set[str] = set()
     for _ in range(2):

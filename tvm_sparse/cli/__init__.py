@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -76,6 +76,9 @@ def tune(
     database: Annotated[
         Path | None, typer.Option(help="A folder; by default tuning_logs/TARGET.")
     ] = None,
+    strategy: Annotated[
+        Literal["evolutionary", "random"], typer.Option(help="How kernels are searched for.")
+    ] = "evolutionary",
     as_json: Json = False,
 ) -> None:
     """Measure kernels for the sparse layers of a model; Ctrl-C keeps what was found.
@@ -93,6 +96,7 @@ def tune(
             time=time,
             database=database,
             workers=workers,
+            strategy=strategy,
             progress=tell,
         )
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -106,6 +107,24 @@ def regret(
                         name, shares, schemes.split(","), number, rounds, limit, progress=tell
                     )
                 )
+
+
+@app.command()
+def ranking(
+    database: Annotated[Path, typer.Argument(help="A folder that `tune` wrote.")],
+    target: Annotated[str, typer.Option(help="What it was tuned for.")] = "x86",
+    as_json: Json = False,
+) -> None:
+    """Hold out each layer of a database, and tell how well the cost model orders its kernels.
+
+    Example: `tvm-sparse tune pruned.onnx --strategy random --database logs/random`, then
+    `tvm-sparse bench ranking logs/random`
+    """
+    from tvm_sparse import targets
+    from tvm_sparse.bench.ranking import measure_ranking
+
+    with _rows(as_json, "ranking_table") as rows, stages() as tell:
+        rows.extend(measure_ranking(database, targets.load(target), progress=tell))
 
 
 @contextmanager

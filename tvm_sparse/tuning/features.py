@@ -13,10 +13,11 @@ import tvm
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
-from tvm_sparse.choose import Choice
+from tvm_sparse.targets import Target
 from tvm_sparse.tile import PanelTile
 from tvm_sparse.tuning import sampling
-from tvm_sparse.tuning.task import Task
+from tvm_sparse.tuning.space import Sample
+from tvm_sparse.tuning.subject import Subject
 
 
 @derived_object
@@ -25,33 +26,36 @@ class KernelFeatures(ms.feature_extractor.PyFeatureExtractor):
 
     Parameters
     ----------
-    tasks : list of Task
-        Those of which candidates may come.
+    target : Target
+        What the candidates' tasks are for.
     """
 
-    def __init__(self, tasks: list[Task]) -> None:
+    def __init__(self, target: Target) -> None:
         super().__init__()
-        self.tasks = {task.identity: task for task in tasks}
+        self.target = target
+        self.subjects = {}
 
     def extract_from(self, context, candidates):
         """Return one row of features for each candidate."""
-        task = self.tasks[sampling.identity_of(context.mod)]
+        subject = self._subject(context.mod)
         samples = (sampling.sample_of(candidate.sch) for candidate in candidates)
-        rows = [features(task, *_of(task, sample)) for sample in samples]
-        return [tvm.runtime.tensor(row[None]) for row in rows]
+        return [tvm.runtime.tensor(features(subject, sample)[None]) for sample in samples]
+
+    def _subject(self, mod):
+        name = str(mod["main"].attrs[sampling.SUBJECT])
+        if name not in self.subjects:
+            self.subjects[name] = sampling.subject_of(mod, self.target)
+        return self.subjects[name]
 
 
-def _of(task, sample):
-    return task.chosen(sample), task.space(sample.space).work
-
-
-def features(task: Task, choice: Choice, work) -> np.ndarray:
-    """Return the features of one kernel, shape (24,), float32."""
-    layer, target, kernel = task.layer, task.target, choice.kernel
+def features(subject: Subject, sample: Sample) -> np.ndarray:
+    """Return the features of a sample's kernel, shape (24,), float32."""
+    layer, target, kernel = subject.layer, subject.target, subject.kernel(sample)
+    work = subject.space(sample.space).work
     tile = kernel.tile
     longest = work.taps / max(work.blocks, 1)
     shared = [
-        kernel.seconds / task.choice.kernel.seconds,
+        kernel.seconds / subject.seconds,
         _log(kernel.seconds * 1e9),
         _log(work.taps),
         _log(longest),

@@ -12,7 +12,8 @@ from tvm.s_tir import meta_schedule as ms
 
 from tvm_sparse.targets import native
 from tvm_sparse.tuning import candidate, sampling
-from tvm_sparse.tuning.task import Sample, Task
+from tvm_sparse.tuning.space import Sample
+from tvm_sparse.tuning.task import Task
 
 _BUILD_SECONDS = 60.0
 _RUN_SECONDS = 20.0
@@ -123,14 +124,3 @@ class _Running:
         """Remove the library."""
         if self.path is not None:
             ms.utils.remove_build_dir(self.path)
-
-
-def warm(model: Any, contexts: Sequence[Any], tasks: Sequence[Task], database: Any) -> None:
-    """Teach a cost model what the database knows of the tasks."""
-    for context, task in zip(contexts, tasks, strict=True):
-        workload = database.commit_workload(context.mod)
-        records = database.get_top_k(workload, 1 << 16)
-        known = [(record.as_measure_candidate(), record.run_secs) for record in records]
-        kept = [pair for pair in known if task.chosen(sampling.sample_of(pair[0].sch)) is not None]
-        results = [ms.runner.RunnerResult(run_secs, None) for _, run_secs in kept]
-        model.update(context, [candidate for candidate, _ in kept], results)

@@ -11,7 +11,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.meta_schedule.database import Database, TuningRecord
 
 from tvm_sparse.tuning import sampling
-from tvm_sparse.tuning.task import Sample
+from tvm_sparse.tuning.space import Sample
 
 _FAILED = 1e9  # seconds; MetaSchedule records a failure as a longer time
 _GAIN = 0.98  # share of the default's time that a sample must stay below to replace it

@@ -9,7 +9,8 @@ loop, because the kernel is made from the decisions (`tvm_sparse.tuning.candidat
 """
 
 import random
-from functools import cache
+from functools import cache, partial
+from typing import Literal
 
 import tvm
 from tvm import s_tir
@@ -18,10 +19,16 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.script import tirx as T
 
 from tvm_sparse import compat
-from tvm_sparse.tuning.space import Space
-from tvm_sparse.tuning.task import Sample, Task
+from tvm_sparse.targets import Target
+from tvm_sparse.tuning import subject
+from tvm_sparse.tuning.space import Sample, Space
+from tvm_sparse.tuning.subject import Subject
+from tvm_sparse.tuning.task import Task
+
+Strategy = Literal["evolutionary", "random"]
 
 TASK = "tvm_sparse.task"
+SUBJECT = "tvm_sparse.subject"
 _SPACE = "space"
 _POPULATION = 128
 
@@ -29,13 +36,15 @@ _POPULATION = 128
 def workload(task: Task) -> tvm.IRModule:
     """Return the module that records are filed under.
 
-    It states the task's identity, and as many multiply-adds as the best kernel is predicted for.
+    It states the task's identity, the layer and its spaces, and as many multiply-adds as the best
+    kernel is predicted for.
     """
-    return _workload(task.identity, task.layer.positions, max(task.spaces[0].work.taps, 1))
+    taps = max(task.spaces[0].work.taps, 1)
+    return _workload(task.identity, subject.write(task), task.layer.positions, taps)
 
 
 @cache
-def _workload(identity: str, positions: int, taps: int) -> tvm.IRModule:
+def _workload(identity: str, about: str, positions: int, taps: int) -> tvm.IRModule:
     positions, taps = T.int64(positions), T.int64(taps)
 
     @T.prim_func(s_tir=True)
@@ -44,7 +53,7 @@ def _workload(identity: str, positions: int, taps: int) -> tvm.IRModule:
         values: T.Buffer((taps,), "float32"),
         Y: T.Buffer((positions,), "float32"),
     ):
-        T.func_attr({"tirx.noalias": True, "tvm_sparse.task": identity})
+        T.func_attr({"tirx.noalias": True, TASK: identity, SUBJECT: about})
         for i, k in T.grid(positions, taps):
             with T.sblock("product"):
                 vi, vk = T.axis.remap("SR", [i, k])
@@ -60,6 +69,11 @@ def identity_of(mod: tvm.IRModule) -> str:
     return str(mod["main"].attrs[TASK])
 
 
+def subject_of(mod: tvm.IRModule, target: Target) -> Subject:
+    """Return the layer and the spaces that a workload states."""
+    return subject.read(str(mod["main"].attrs[SUBJECT]), target)
+
+
 def sample_of(sch: s_tir.Schedule) -> Sample:
     """Return the decisions that a schedule of a workload has written down."""
     annotations = dict(sch.get(sch.get_sblock("product")).annotations.items())
@@ -67,8 +81,12 @@ def sample_of(sch: s_tir.Schedule) -> Sample:
     return Sample(space=space, point={str(k): int(v) for k, v in annotations.items()})
 
 
-def context(task: Task, seed: int) -> ms.TuneContext:
+def context(task: Task, seed: int, strategy: Strategy = "evolutionary") -> ms.TuneContext:
     """Return what MetaSchedule needs to tune a task: workload, spaces, mutators, search."""
+    search = {
+        "evolutionary": partial(ms.search_strategy.EvolutionarySearch, population_size=_POPULATION),
+        "random": ms.search_strategy.ReplayTrace,
+    }
     space = ms.space_generator.ScheduleFn(
         lambda sch: [_sampled(sch.copy(), one) for one in task.spaces],
         sch_rules=[],
@@ -80,7 +98,7 @@ def context(task: Task, seed: int) -> ms.TuneContext:
             workload(task),
             target=task.target.to_tvm(),
             space_generator=space,
-            search_strategy=ms.search_strategy.EvolutionarySearch(population_size=_POPULATION),
+            search_strategy=search[strategy](),
             task_name=", ".join(task.layers),
             rand_state=seed,
             num_threads=1,

@@ -69,6 +69,21 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A point of one of several spaces.
+
+    Parameters
+    ----------
+    space : str
+        See `Space.name`.
+    point : dict of str to int
+    """
+
+    space: str
+    point: Point
+
+
+@dataclass(frozen=True, kw_only=True)
 class Space(ABC):
     """The kernels of one family for one way to store a layer's weight.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, product
 
 from tvm_sparse import choose
 from tvm_sparse.choose import Choice
@@ -15,7 +14,8 @@ from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
 from tvm_sparse.tile import Tile, WindowTile
 from tvm_sparse.tuning.panels import PanelSpace
-from tvm_sparse.tuning.space import SLOWEST, Point, Space
+from tvm_sparse.tuning.space import Sample, Space
+from tvm_sparse.tuning.subject import Subject
 from tvm_sparse.tuning.tiles import TileSpace
 
 _NEAR = 1.3  # times the best predicted time, up to which another way of storing is tried
@@ -24,46 +24,24 @@ _STEPS = 4  # counts that differ by less than a factor of 2 ** (1 / 4) are alike
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
-    """A point of one of a task's spaces.
+class Task(Subject):
+    """A layer to be tuned; see `Subject` for what is not told here.
 
     Parameters
     ----------
-    space : str
-        See `Space.name`.
-    point : dict of str to int
-    """
-
-    space: str
-    point: Point
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A layer to be tuned.
-
-    Parameters
-    ----------
-    layer : Layer
     weight : array of shape ``layer.weight``
         One weight with the pattern; only its zeros matter.
-    target : Target
     choice : Choice
         What the cost formula chose, in one of the spaces.
     identity : str
         Equal for layers that one record serves: see `identity`.
-    spaces : tuple of Space
-        The choice's own first.
     layers : tuple of str
         The names of the layers that share the identity.
     """
 
-    layer: Layer
     weight: Weight
-    target: Target
     choice: Choice
     identity: str
-    spaces: tuple[Space, ...]
     layers: tuple[str, ...] = ()
 
     @cached_property
@@ -72,35 +50,13 @@ class Task:
         space = self.spaces[0]
         return Sample(space=space.name, point=space.point(self.choice.kernel))
 
-    def space(self, name: str) -> Space | None:
-        """Return a space by its name."""
-        return next((space for space in self.spaces if space.name == name), None)
-
     def chosen(self, sample: Sample) -> Choice | None:
         """Return the choice that a sample stands for; None if it stands for none here."""
-        space = self.space(sample.space)
-        if space is None or set(sample.point) != {d.name for d in space.decisions}:
-            return None
-        kernel = space.kernel(sample.point)
-        if kernel is None:
+        space, kernel = self.space(sample.space), self.kernel(sample)
+        if space is None or kernel is None:
             return None
         used = replace(self.choice.found, format=space.option[0], block=space.option[1])
         return replace(self.choice, used=used, kernel=kernel)
-
-    def size(self, most: int) -> int:
-        """Return how many samples are worth measuring, `most` if they are at least that many."""
-        samples = (
-            Sample(space=space.name, point=dict(zip(names, values, strict=True)))
-            for space in self.spaces
-            for names in [[decision.name for decision in space.decisions]]
-            for values in product(*(decision.values for decision in space.decisions))
-        )
-        return sum(1 for _ in islice(filter(self.is_promising, samples), most))
-
-    def is_promising(self, sample: Sample) -> bool:
-        """Whether a sample stands for a kernel that is not predicted to be far from the best."""
-        choice = self.chosen(sample)
-        return choice is not None and choice.kernel.seconds <= SLOWEST * self.choice.kernel.seconds
 
 
 def task_of(layer: Layer, weight: Weight, target: Target, choice: Choice) -> Task | None:

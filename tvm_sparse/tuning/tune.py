@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from tvm.s_tir import meta_schedule as ms
@@ -15,15 +15,16 @@ from tvm_sparse import targets
 from tvm_sparse.errors import DatabaseError, TargetError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.targets import Target
-from tvm_sparse.tuning import features, folder, measure, records, sampling
+from tvm_sparse.tuning import folder, learning, records, sampling
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
 from tvm_sparse.tuning.progress import Progress, Tally, Watch, stopping_gently
 from tvm_sparse.tuning.records import Measured
-from tvm_sparse.tuning.task import Sample, Task
+from tvm_sparse.tuning.sampling import Strategy
+from tvm_sparse.tuning.space import Sample
+from tvm_sparse.tuning.task import Task
 
 _BATCH = 16  # candidates between two trainings of the cost model
-_WARM_UP = 32  # candidates until the cost model is asked
 _FINAL = 3  # samples of a task that are measured again, beside the default
 
 
@@ -38,6 +39,7 @@ def tune(
     database: str | Path | None = None,
     workers: int | None = None,
     seed: int = 1,
+    strategy: Strategy = "evolutionary",
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Measure kernels for the sparse layers of a model, and record how long they take.
@@ -60,6 +62,8 @@ def tune(
         Processes that compile, by default one a core.
     seed : int
         From 1; of all random decisions.
+    strategy : {"evolutionary", "random"}
+        Mutate what the cost model likes, or draw kernels with the odds that the cost formula gives.
     progress : callable, optional
         Called with a `Progress` whenever something was measured.
 
@@ -77,9 +81,12 @@ def tune(
         If the target is unknown, or not this machine.
     DatabaseError
         If the database cannot be written, is being written by another process, or holds records of
-        another machine or version; if packages for tuning are missing, or nothing could be run.
+        another machine or version; if the strategy is unknown, packages for tuning are missing,
+        or nothing could be run.
     """
     _demand_packages()
+    if strategy not in get_args(Strategy):
+        raise DatabaseError(f"unknown strategy {strategy!r}: take one of {get_args(Strategy)}")
     profile = targets.load(target)
     if profile.missing():
         raise TargetError(
@@ -92,7 +99,7 @@ def tune(
     tasks = extract(import_model(model, inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name
     tell = progress or (lambda state: None)
-    tune_tasks(tasks, profile, path, trials, time, workers, seed, tell)
+    tune_tasks(tasks, profile, path, trials, time, workers, seed, strategy, tell)
     return path
 
 
@@ -104,6 +111,7 @@ def tune_tasks(
     time: float | None = None,
     workers: int | None = None,
     seed: int = 1,
+    strategy: Strategy = "evolutionary",
     tell: Callable[[Progress], None] = lambda state: None,
 ) -> None:
     """Measure kernels for tasks; parameters as `tune`."""
@@ -118,7 +126,8 @@ def tune_tasks(
             with tempfile.TemporaryDirectory() as shared, stopping_gently(tally):
                 bench = Bench(Path(shared), open_, opened, workers)
                 sound = _measure_defaults(bench, open_, tally)
-                _search(bench, [task for task in sound if not tally.enough(task)], tally, seed)
+                open_ = [task for task in sound if not tally.enough(task)]
+                _search(bench, open_, tally, seed, strategy)
                 _confirm(bench, sound, tally)
 
 
@@ -143,15 +152,13 @@ def _measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Tas
     return sound
 
 
-def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int) -> None:
+def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int, strategy: Strategy) -> None:
     """Let MetaSchedule search until every task has enough samples."""
     if not tasks or tally.over:
         return
-    contexts = [sampling.context(task, seed + place) for place, task in enumerate(tasks)]
-    model = ms.cost_model.XGBModel(
-        extractor=features.KernelFeatures(tasks), num_warmup_samples=_WARM_UP, num_tuning_cores=1
-    )
-    measure.warm(model, contexts, tasks, bench.database)
+    contexts = [sampling.context(task, seed + i, strategy) for i, task in enumerate(tasks)]
+    model = learning.model(tasks[0].target)
+    learning.learn(model, learning.known(bench.database, tasks[0].target))
     most = max(tally.wanted.values())
     ms.task_scheduler.RoundRobin().tune(
         contexts,
