@@ -19,6 +19,15 @@ install() {  # install PACKAGE REASON: a Debian package that is missing
   DEBIAN_FRONTEND=noninteractive apt-get install -qqy "$1" >/dev/null
 }
 
+welcome() {  # welcome COMMAND PACKAGE: install what some tests need, if that can be done
+  command -v "$1" >/dev/null && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    install "$2" ""
+  else
+    echo "note: without $1 (Debian: $2) tests that need it are left out" >&2
+  fi
+}
+
 environment() {
   local venv="${TVM_SPARSE_VENV:-$PWD/.venv}" stamp
   command -v python3 >/dev/null || install python3 "python3 is missing"

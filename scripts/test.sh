@@ -4,8 +4,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 environment test
+welcome qemu-aarch64-static qemu-user-static
 ruff check .
 ruff format --check .
 mypy
 lint-imports
-exec python -m pytest --numprocesses 2 "$@"
+exec python -m pytest --numprocesses 2 --dist loadgroup "$@"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -12,8 +13,20 @@ _AVX2 = {"bits": 256, "registers": 16, "permute": "llvm.x86.avx2.permps"}
 _AVX512 = {"bits": 512, "registers": 32, "permute": "llvm.x86.avx512.permvar.sf.512"}
 
 
+# Bits of Linux's hardware capabilities, by architecture (asm/hwcap.h).
+_CAPABILITIES = {
+    "aarch64": {"fp": 0, "asimd": 1, "fphp": 9, "asimdhp": 10, "asimddp": 20, "sve": 22},
+    "armv7l": {"neon": 12, "vfpv4": 16},
+}
+_AT_HWCAP = 16
+
+
 def cpu_flags() -> frozenset[str]:
     """Return the CPU's feature flags as the operating system names them; empty if it does not."""
+    if platform.machine() in _CAPABILITIES:
+        bits = int(ctypes.CDLL(None).getauxval(_AT_HWCAP))
+        names = _CAPABILITIES[platform.machine()]
+        return frozenset(name for name, bit in names.items() if bits >> bit & 1)
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
             for line in lines:

@@ -84,6 +84,11 @@ class Target:
         """Whether the profile stands for the machine at hand."""
         return self.tvm.get("mcpu") == "native"
 
+    @property
+    def triple(self) -> str:
+        """LLVM's name of the machine, e.g. ``aarch64-linux-gnu``; empty for the one at hand."""
+        return str(self.tvm.get("mtriple", ""))
+
     def missing(self) -> list[str]:
         """Return the CPU flags that the target needs and this machine lacks."""
         flags = native.cpu_flags()

@@ -125,3 +125,9 @@ def test_bench_prints_a_table_and_json() -> None:
     assert row["zeros"] == pytest.approx(0.8, abs=0.01)
     assert len(row["sparse"]["rounds"]) == 1
     assert set(row["rivals"]) == set(content["engines"])
+
+
+def test_devices_names_the_tracker_that_does_not_answer() -> None:
+    done = run("devices", "--tracker", "127.0.0.1:9", status=1)
+    assert "no tracker at 127.0.0.1:9" in done.stderr
+    assert "python -m tvm.exec.rpc_tracker" in done.stderr

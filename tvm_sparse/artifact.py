@@ -13,13 +13,13 @@ import json
 import os
 import shutil
 import struct
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tvm_sparse import link
 from tvm_sparse.errors import ArtifactError
 
 _MARK = b"tvm_sparse\x00\x01"
@@ -53,6 +53,8 @@ class Description:
     inputs, outputs : tuple of TensorInfo
     report : str
         The report, as JSON.
+    triple : str
+        LLVM's name of the machine that the code is for; empty for the one it was built on.
     """
 
     version: str
@@ -62,6 +64,7 @@ class Description:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     report: str
+    triple: str = ""
 
     def to_bytes(self) -> bytes:
         """Return the description as JSON."""
@@ -86,10 +89,10 @@ def write(executable: Any, description: Description, path: Path) -> None:
     Raises
     ------
     ArtifactError
-        If the folder cannot be written, or there is no compiler to link the library.
+        If the folder cannot be written, or there is no linker for the target.
     """
     with _aside(path) as file:
-        _link(executable, file)
+        link.library(executable, file, description.triple)
         _append(file, description)
 
 
@@ -154,21 +157,6 @@ def read(path: Path) -> Description:
     return Description.from_bytes(body[len(body) - length :])
 
 
-def _link(executable: Any, path: Path) -> None:
-    compiler = next((c for c in ("g++", "clang++", "c++", "gcc", "cc") if shutil.which(c)), None)
-    options: dict[str, Any] = {"cc": compiler} if compiler else {}
-    if compiler is None:
-        raise ArtifactError(
-            "linking a library needs a C++ compiler and none was found; "
-            "install one, e.g. apt-get install g++"
-        )
-    try:
-        with quiet_stderr():
-            executable.export_library(str(path), **options)
-    except RuntimeError as error:
-        raise ArtifactError(f"cannot link {path.name}: {error}") from error
-
-
 def _append(path: Path, description: Description) -> None:
     text = description.to_bytes()
     body = path.read_bytes() + text
@@ -177,17 +165,3 @@ def _append(path: Path, description: Description) -> None:
         file.write(text + tail)
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Hold back what native code prints to stderr: TVM logs every saved constant as a warning."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

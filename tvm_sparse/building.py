@@ -121,6 +121,7 @@ def compile_module(
         inputs=tuple(_info(param, param.name) for param in main.params),
         outputs=tuple(_outputs(main.ret_ty)),
         report=report.to_json(),
+        triple=profile.triple,
     )
     return Compiled(executable, description, mod)
 

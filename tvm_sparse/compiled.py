@@ -11,7 +11,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from tvm_sparse import artifact
+from tvm_sparse import artifact, link
 from tvm_sparse.artifact import Description, TensorInfo
 from tvm_sparse.errors import ArtifactError, InputError, TargetError
 from tvm_sparse.report import Report
@@ -90,6 +90,7 @@ class Compiled:
     def main(self) -> Any:
         """The model as a function of TVM tensors, without checks or conversions."""
         if self._machine is None:
+            _demand_machine(self.description)
             missing = [flag for flag in self.description.needs if flag not in native.cpu_flags()]
             if missing:
                 raise TargetError(
@@ -157,12 +158,14 @@ def load(path: str | os.PathLike[str]) -> Compiled:
     ArtifactError
         If the file is missing, damaged, or was not exported by this package.
     TargetError
-        When the model is called on a CPU that lacks features it was compiled for.
+        If it was compiled for another kind of machine; when the model is called, if the CPU lacks
+        features it was compiled for.
     """
     file = Path(path)
     description = artifact.read(file)
+    _demand_machine(description)
     try:
-        with artifact.quiet_stderr():
+        with link.quiet_stderr():
             library = tvm.runtime.load_module(str(file.resolve()))
     except (OSError, RuntimeError, ValueError) as error:
         raise ArtifactError(
@@ -170,6 +173,14 @@ def load(path: str | os.PathLike[str]) -> Compiled:
             f"{description.tvm_version}): {error}"
         ) from error
     return Compiled(library, description, origin=file.resolve())
+
+
+def _demand_machine(description: Description) -> None:
+    if link.is_foreign(description.triple):
+        raise TargetError(
+            f"compiled for {description.target} ({description.triple}), and this machine is "
+            f"{link.architecture()}: run the exported file there, or build for target='x86' here"
+        )
 
 
 def set_threads(number: int) -> None:

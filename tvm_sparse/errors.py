@@ -31,3 +31,7 @@ class InputError(TvmSparseError, ValueError):
 
 class DatabaseError(TvmSparseError):
     """A folder of tuned records cannot be written or read, or belongs to another machine."""
+
+
+class DeviceError(TvmSparseError):
+    """A board or its tracker cannot be reached, is of another kind, or was lost."""

@@ -80,7 +80,15 @@ def run(
     target: Target,
     lowering: str = code_generation.NAME,
 ) -> Weight:
-    """Compile and run one implementation; outputs start as NaN, so that none is left out."""
+    """Compile and run one implementation here."""
+    function = compiled(bound.func, target, lowering)
+    return called(function, layer, bound, best, x, tvm.cpu())
+
+
+def called(
+    function: Any, layer: Layer, bound: Any, best: kernel.Kernel, x: Weight, device: Any
+) -> Weight:
+    """Run a compiled kernel; outputs start as NaN, so that none is left out."""
     transposed = layer.op == "linear" and isinstance(best.tile, Tile)
     shape = (*layer.output, layer.filters)
     if layer.op == "conv2d":
@@ -89,9 +97,8 @@ def run(
     if transposed:
         data = np.ascontiguousarray(x.reshape(-1, layer.channels).T)
         out = np.full((layer.filters, layer.positions), np.nan, np.float32)
-    result = tvm.runtime.tensor(out)
-    function = compiled(bound.func, target, lowering)
-    function(*[tvm.runtime.tensor(a) for a in (data, *bound.constants)], result)
+    result = tvm.runtime.tensor(out, device)
+    function(*[tvm.runtime.tensor(a, device) for a in (data, *bound.constants)], result)
     values: Weight = result.numpy()
     return values.T.reshape(shape) if transposed else values
 

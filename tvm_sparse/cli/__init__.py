@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tvm_sparse.cli import bench
+from tvm_sparse.cli import bench, boards
 from tvm_sparse.cli.show import Json, error_console, print_json, stages, tuning_bar
 from tvm_sparse.errors import TvmSparseError
 
@@ -21,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(bench.app, name="bench")
+app.command()(boards.serve)
+app.command()(boards.devices)
 
 
 def main() -> None:

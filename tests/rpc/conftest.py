@@ -1,0 +1,24 @@
+"""Boards that tests may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support import emulated
+from tvm_sparse.rpc.address import Address
+
+
+@pytest.fixture(scope="session")
+def tracker() -> Iterator[Address]:
+    emulated.qemu()
+    with emulated.tracker() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def rpi4(tracker: Address) -> Iterator[str]:
+    """An emulated Cortex-A72; its key."""
+    with emulated.served(tracker, "cortex-a72", "rpi4"):
+        yield "rpi4"
