@@ -10,11 +10,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
+def blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
 def test_the_code_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first, second = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    first, second, arm, _ = blocks()
     assert len(first.splitlines()) == 12
     shown: dict[str, Any] = {}
     exec(first, shown)
@@ -22,6 +26,8 @@ def test_the_code_of_the_readme_runs(
     assert "2 layers sparse" in capsys.readouterr().out
     exec(second, shown)
     assert shown["y"].numpy().shape == (1, 128, 56, 56)
+    exec(arm, shown)
+    assert shown["compiled"].description.triple == "aarch64-linux-gnu"
 
 
 def test_files_that_the_readme_links_to_exist() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tvm_sparse.rpc.address import Address
 from tvm_sparse.rpc.board import board, losses
 
 pytestmark = [pytest.mark.arm, pytest.mark.rpc, pytest.mark.xdist_group("boards")]
+README = Path(__file__).parents[2] / "README.md"
 RPI4 = targets.load("rpi4")
 X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
 
@@ -66,6 +68,18 @@ def test_a_pruned_network_computes_the_same_on_a_board(tracker: Address, rpi4: s
     with board(rpi4, tracker) as held:
         actual = held.load(compiled)(x.numpy())
     kernels.assert_close(actual, network(x).detach().numpy())
+
+
+def test_the_code_of_the_readme_runs_on_a_board(
+    tracker: Address, rpi4: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *_, code = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    here = code.replace('"192.168.1.10", 9190', f'"{tracker.host}", {tracker.port}')
+    assert here != code
+    shown = {"compiled": built(rpi4), "x": X.numpy()}
+    exec(here, shown)
+    kernels.assert_close(shown["y"], model()(X).detach().numpy())
+    assert len(capsys.readouterr().out.split(",")) == 3  # times
 
 
 def test_a_crash_ends_its_session_alone(tracker: Address, rpi4: str, tmp_path: Path) -> None:
