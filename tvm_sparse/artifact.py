@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import struct
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tvm_sparse import link
+from tvm_sparse.aside import written_aside
 from tvm_sparse.errors import ArtifactError
 
 _MARK = b"tvm_sparse\x00\x01"
@@ -116,19 +115,11 @@ def _aside(path: Path) -> Iterator[Path]:
         raise ArtifactError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise ArtifactError(f"cannot write {path}: it is a folder; name a file, e.g. model.so")
-    file: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".so", dir=path.parent)
-        file = Path(name)
-        os.close(handle)
-        yield file
-        os.chmod(file, 0o644)
-        os.replace(file, path)
+        with written_aside(path, ".so") as file:
+            yield file
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if file is not None:
-            file.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Description:
@@ -163,5 +154,3 @@ def _append(path: Path, description: Description) -> None:
     tail = _TAIL.pack(len(text), hashlib.sha256(body).digest(), _MARK)
     with open(path, "ab") as file:
         file.write(text + tail)
-        file.flush()
-        os.fsync(file.fileno())

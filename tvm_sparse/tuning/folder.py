@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 from tvm.s_tir.meta_schedule.database import JSONDatabase
 
+from tvm_sparse import aside
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import provenance
@@ -50,7 +51,7 @@ def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
                 raise DatabaseError(f"{path} holds records of {foreign}: name another folder")
             for name, content in _whole(path).items():
                 if (path / name).exists() and (path / name).read_bytes() != content:
-                    provenance.replace(path / name, content)
+                    aside.replace(path / name, content)
             provenance.write(path, target)
             yield JSONDatabase(work_dir=str(path))
     except OSError as error:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import tvm
 
+from tvm_sparse import aside
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.targets import Target, native
 
@@ -46,19 +45,7 @@ def write(path: Path, target: Target) -> None:
         "governor": governor,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    replace(path / _FILE, json.dumps(about, indent=2).encode())
-
-
-def replace(file: Path, content: bytes) -> None:
-    """Write a file aside, then put it in place: it is never half written."""
-    descriptor, aside = tempfile.mkstemp(dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(content)
-        os.replace(aside, file)
-    except BaseException:
-        os.unlink(aside)
-        raise
+    aside.replace(path / _FILE, json.dumps(about, indent=2).encode())
 
 
 def _here(target: Target) -> dict[str, str]:
