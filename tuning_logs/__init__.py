@@ -1,1 +1,1 @@
-"""Tuned records and latency tables, one folder a target; none are packaged yet."""
+"""Tuned records and latency tables that are packaged, one folder a target."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tvm
 from tvm import relax
@@ -18,6 +18,7 @@ from tvm_sparse.frontend import import_model
 from tvm_sparse.relay_passes import code_generation, expr, pipeline, record
 from tvm_sparse.relay_passes.measure_footprint import measure_footprint
 from tvm_sparse.targets import Target
+from tvm_sparse.tuning import packaged
 from tvm_sparse.tuning.decide import tuned
 
 
@@ -28,7 +29,7 @@ def build(
     example_inputs: Any = None,
     masks: Mapping[str, Any] | None = None,
     sparse: bool = True,
-    database: str | Path | None = None,
+    database: str | Path | Literal[False] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Compiled:
     """Compile a model whose weights contain zeros.
@@ -44,9 +45,11 @@ def build(
         By layer: weights where a mask is 0 become 0. Without masks, the zeros in the weights count.
     sparse : bool
         Whether to use the zeros at all; ``False`` gives the dense model, for comparison.
-    database : path, optional
+    database : path or False, optional
         A folder that `tvm_sparse.tune` wrote: layers that it knows get the kernels that were
-        measured to be fastest.
+        measured to be fastest. Others, and all by default, get those of the records that come with
+        this package, where these were measured on CPUs like this one. ``False``: measured records
+        are not used.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -77,7 +80,9 @@ def build(
     if example_inputs is not None and not isinstance(example_inputs, tuple):
         example_inputs = (example_inputs,)
     mod = import_model(model, example_inputs, masks)
-    decide = None if database is None or not sparse else tuned(database, profile)
+    decide = None if database is False or not sparse else tuned(database, profile)
+    remark = "" if decide is None else packaged.remark(profile)
+    mod = record.note(mod, remark) if remark else mod
     return compile_module(mod, profile, pipeline.pipeline(profile, sparse, decide), tell)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from tvm_sparse import targets
-from tvm_sparse.targets import native
+from tvm_sparse.targets import Target, native
 
 _OPTIONAL = {
     "torch": "to build torch modules",
@@ -16,6 +16,7 @@ _OPTIONAL = {
     "openvino": "to be measured against it",
     "xgboost-cpu": "to tune",
 }
+_RECORDS = "tuned records"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,22 @@ def examine() -> list[Check]:
         except PackageNotFoundError:
             detail = f"needed {purpose}: pip install {name}"
             checks.append(Check(name=name, detail=detail, good=False, optional=True))
-    return checks
+    return [*checks, _records(profile)]
+
+
+def _records(profile: Target) -> Check:
+    """Look for packaged records of this machine."""
+    try:
+        from tvm_sparse.tuning import packaged, records
+
+        path = packaged.find(profile)
+        number = 0 if path is None else len(records.read(path))
+        detail = packaged.remark(profile) or "none are packaged; `tvm-sparse tune` measures"
+    except (ImportError, OSError) as error:  # TVM is missing or broken
+        return Check(name=_RECORDS, detail=f"unknown: {error}", good=False, optional=True)
+    if path is not None:
+        detail = f"{path}, {number} kind{'s' if number != 1 else ''} of layer"
+    return Check(name=_RECORDS, detail=detail, good=path is not None, optional=True)
 
 
 def _package(name: str, expected: str, remedy: str) -> Check:

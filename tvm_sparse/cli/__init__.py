@@ -48,6 +48,7 @@ def build(
     database: Annotated[
         Path | None, typer.Option(help="A folder that `tune` wrote: use what was measured.")
     ] = None,
+    untuned: Annotated[bool, typer.Option("--untuned", help="Use no measured records.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compile a model to one library that the stock TVM runtime loads.
@@ -57,7 +58,8 @@ def build(
     with stages() as tell:
         from tvm_sparse.building import build as run
 
-        compiled = run(model, target, sparse=not dense, database=database, progress=tell)
+        records: Path | Literal[False] | None = False if untuned else database
+        compiled = run(model, target, sparse=not dense, database=records, progress=tell)
         tell("linking")
         path = compiled.export(output)
     report = compiled.report
@@ -105,6 +107,29 @@ def tune(
         print_json({"database": str(path)})
     else:
         print(f"wrote {path}; use it with: tvm-sparse build {model} -o model.so --database {path}")
+
+
+@app.command()
+def merge(
+    databases: Annotated[list[Path], typer.Argument(help="Folders that `tune` wrote.")],
+    into: Annotated[Path, typer.Option(help="A folder, made when missing, or one of them.")],
+    compact: Annotated[
+        bool, typer.Option(help="Leave out what only a search that goes on would read.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Merge databases of one machine and version; they stay as they are.
+
+    Example: `tvm-sparse merge logs/resnet logs/bert --into logs/all`
+    """
+    from tvm_sparse.tuning.merge import merge as run
+
+    counts = run(databases, into, compact=compact)
+    if as_json:
+        print_json({"database": str(into), **counts})
+    else:
+        number = f"{counts['records']} records of {counts['tasks']} tasks"
+        print(f"{into} holds {number} now, {counts['added']} of them new")
 
 
 @app.command()

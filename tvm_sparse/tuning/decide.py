@@ -5,26 +5,31 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from tvm_sparse.choose import Choice, choose, ways
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
-from tvm_sparse.tuning import folder, provenance, records
-from tvm_sparse.tuning.task import identity, task_of
+from tvm_sparse.tuning import folder, packaged, provenance, records
+from tvm_sparse.tuning.records import Measured
+from tvm_sparse.tuning.task import Task, identity, task_of
+
+_Known = dict[str, list[Measured]]
 
 
-def tuned(database: str | Path, target: Target) -> Callable[[Layer, Weight, Target], Choice]:
+def tuned(database: str | Path | None, target: Target) -> Callable[[Layer, Weight, Target], Choice]:
     """Return how to compute each layer, for `tvm_sparse.relay_passes.pack_sparse.PackSparse`.
 
     Inside TVM: ``relax.get_pipeline("tvm_sparse", decide=tuned("logs/here", target))``.
 
     Parameters
     ----------
-    database : path
+    database : path, optional
         A folder that `tvm_sparse.tune` wrote. Records of another machine or version are ignored,
-        with a warning.
+        with a warning. Of layers that it does not know, the database that is packaged for this
+        class of CPUs is asked.
     target : Target
 
     Raises
@@ -32,32 +37,41 @@ def tuned(database: str | Path, target: Target) -> Callable[[Layer, Weight, Targ
     DatabaseError
         If it is no database.
     """
-    path = Path(database)
-    known = records.by_task(folder.reading(path))
-    foreign = provenance.foreign(path, target)
-    if foreign:
-        known = {}
-        warnings.warn(
-            f"{path} is ignored: its records are of {foreign}; tune again for this build",
-            stacklevel=3,
-        )
+    own = {} if database is None else _own(Path(database), target)
+    common = packaged.find(target)
+    known = cache(lambda: own if common is None else {**records.read(common), **own})
 
     def decide(layer: Layer, weight: Weight, target: Target) -> Choice:
         choice = choose(layer, weight, target)
-        if not choice.is_sparse:
+        near = choice.is_sparse and any(name.startswith(f"{layer.key};") for name in known())
+        if not near:
             return choice
-        measured = known.get(identity(layer, choice, ways(layer, weight, choice.found)))
+        measured = known().get(identity(layer, choice, ways(layer, weight, choice.found)))
         task = None if measured is None else task_of(layer, weight, target, choice)
-        if measured is None or task is None:
-            return choice
-        best = records.best(measured, task.default)
-        found = None if best is None else task.chosen(best.sample)
-        if best is None or found is None:
-            return replace(choice, reason=f"{choice.reason}; nothing faster was measured")
-        default = next((one for one in measured if one.sample == task.default), None)
-        gain = (
-            f", {default.seconds / best.seconds:.2f}× as fast as predicted best" if default else ""
-        )
-        return replace(found, reason=f"tuned: {best.seconds * 1e3:.3g} ms alone{gain}")
+        return choice if measured is None or task is None else _best(choice, task, measured)
 
     return decide
+
+
+def _own(path: Path, target: Target) -> _Known:
+    """Return what a database of the user's knows of each task."""
+    folder.demand(path)
+    foreign = provenance.foreign(path, target)
+    if not foreign:
+        return records.read(path)
+    warnings.warn(
+        f"{path} is ignored: its records are of {foreign}; tune again for this build",
+        stacklevel=4,
+    )
+    return {}
+
+
+def _best(choice: Choice, task: Task, measured: list[Measured]) -> Choice:
+    """Return what was measured to be faster than a choice, or the choice; with the reason."""
+    best = records.best(measured, task.default)
+    found = None if best is None else task.chosen(best.sample)
+    if best is None or found is None:
+        return replace(choice, reason=f"{choice.reason}; nothing faster was measured")
+    default = next((one for one in measured if one.sample == task.default), None)
+    gain = f", {default.seconds / best.seconds:.2f}× as fast as predicted best" if default else ""
+    return replace(found, reason=f"tuned: {best.seconds * 1e3:.3g} ms alone{gain}")

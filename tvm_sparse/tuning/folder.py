@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 import fcntl
-import json
+import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from tvm.s_tir.meta_schedule.database import JSONDatabase
 
@@ -25,40 +25,41 @@ from tvm_sparse import aside
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import provenance
-
-WORKLOADS = "database_workload.json"
-RECORDS = "database_tuning_record.json"
+from tvm_sparse.tuning.lines import RECORDS as RECORDS
+from tvm_sparse.tuning.lines import WORKLOADS as WORKLOADS
+from tvm_sparse.tuning.lines import Lines
 
 
 @contextmanager
 def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
     """Open a folder to add records, made when missing; one process at a time.
 
-    Lines that a power cut left unfinished are dropped first.
+    Lines that a power cut or a full disk left unfinished are dropped, before and after.
 
     Raises
     ------
     DatabaseError
-        If the folder cannot be written, another process writes into it, or its records come from
-        another machine or version.
+        If the folder cannot be written, another process writes into it, its records come from
+        another machine or version, or some that were added did not reach the disk.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with (path / "lock").open("w") as lock:
-            _take(lock, path)
+    with locked(path):
+        with telling(path):
             foreign = provenance.foreign(path, target)
             if foreign:
                 raise DatabaseError(f"{path} holds records of {foreign}: name another folder")
-            for name, content in _whole(path).items():
-                if (path / name).exists() and (path / name).read_bytes() != content:
-                    aside.replace(path / name, content)
-            provenance.write(path, target)
-            yield JSONDatabase(work_dir=str(path))
-    except OSError as error:
-        raise DatabaseError(
-            f"cannot write the database {path}: {error.strerror or error}: name another folder, "
-            "or make room"
-        ) from error
+            repair(path)
+            provenance.write(path, provenance.here(target))
+            database = JSONDatabase(work_dir=str(path))
+        try:
+            yield database
+            check(database)
+        except ValueError as error:  # of TVM, when it cannot append
+            if "Cannot open the file to write" not in str(error):
+                raise
+            raise DatabaseError(_lost(path, "some")) from error
+        finally:
+            with telling(path):
+                repair(path)
 
 
 def reading(path: Path) -> JSONDatabase:
@@ -67,43 +68,74 @@ def reading(path: Path) -> JSONDatabase:
     Raises
     ------
     DatabaseError
-        If it is no database.
+        If it is no database, or one that TVM cannot read.
+    """
+    demand(path)
+    with telling(path, "read"), tempfile.TemporaryDirectory() as copy:
+        for name, content in Lines.of(path).files.items():
+            (Path(copy) / name).write_bytes(content)
+        try:
+            return JSONDatabase(work_dir=copy)
+        except ValueError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DatabaseError(f"{path} cannot be read: {reason}; tune again") from error
+
+
+def demand(path: Path) -> None:
+    """Raise unless a folder is a database.
+
+    Raises
+    ------
+    DatabaseError
+        If it is none.
     """
     if not all((path / name).is_file() for name in (WORKLOADS, RECORDS)):
         raise DatabaseError(
             f"{path} is no database: expected {WORKLOADS} and {RECORDS}, which "
             "`tvm-sparse tune` writes"
         )
-    with tempfile.TemporaryDirectory() as copy:
-        for name, content in _whole(path).items():
-            (Path(copy) / name).write_bytes(content)
-        return JSONDatabase(work_dir=copy)
 
 
-def _whole(path: Path) -> dict[str, bytes]:
-    """Return the files without broken lines; records need their task's line.
+def check(database: JSONDatabase) -> None:
+    """Compare the files with what was added: TVM does not notice when a disk is full.
 
-    Tasks are numbered by their lines, so that none counts after a broken one.
+    Raises
+    ------
+    DatabaseError
+        If records did not reach the disk.
     """
-    tasks = []
-    for line in _lines(path / WORKLOADS):
-        if not _parses(line, lambda parsed: len(parsed) == 2):
-            break
-        tasks.append(line)
-    known: Callable[[Any], bool] = lambda parsed: parsed[0] < len(tasks)  # noqa: E731
-    records = [line for line in _lines(path / RECORDS) if _parses(line, known)]
-    return {WORKLOADS: b"".join(tasks), RECORDS: b"".join(records)}
+    path = Path(database.path_tuning_record).parent
+    lost = len(database) - len(Lines.of(path).records)
+    if lost > 0:
+        raise DatabaseError(_lost(path, str(lost)))
 
 
-def _lines(file: Path) -> list[bytes]:
-    return file.read_bytes().splitlines(keepends=True) if file.exists() else []
+def repair(path: Path) -> None:
+    """Drop lines that are not whole; at the end of a file that needs no room on the disk."""
+    for name, content in Lines.of(path).files.items():
+        file = path / name
+        held = file.read_bytes() if file.exists() else content
+        if held.startswith(content) and len(held) > len(content):
+            os.truncate(file, len(content))
+        elif held != content:
+            aside.replace(file, content)
 
 
-def _parses(line: bytes, good: Callable[[Any], bool]) -> bool:
-    try:
-        return line.endswith(b"\n") and good(json.loads(line))
-    except (ValueError, TypeError, IndexError):
-        return False
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from writing into a folder, made when missing.
+
+    Raises
+    ------
+    DatabaseError
+        If it cannot be written, or another process writes into it.
+    """
+    with telling(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / "lock").open("w")
+    with lock:
+        _take(lock, path)
+        yield
 
 
 def _take(lock: TextIO, path: Path) -> None:
@@ -113,3 +145,28 @@ def _take(lock: TextIO, path: Path) -> None:
         raise DatabaseError(
             f"another process tunes into {path}: wait for it, or name another folder"
         ) from error
+
+
+@contextmanager
+def telling(path: Path, verb: str = "write") -> Iterator[None]:
+    """Turn errors of the operating system into ours.
+
+    Raises
+    ------
+    DatabaseError
+        If files cannot be written, or read.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = "name another folder, or make room" if verb == "write" else "mend that"
+        raise DatabaseError(
+            f"cannot {verb} the database {path}: {error.strerror or error}: {remedy}"
+        ) from error
+
+
+def _lost(path: Path, number: str) -> str:
+    return (
+        f"{number} of the measurements could not be written into {path}: its disk is full, or the "
+        "folder is gone or read-only: mend that, then tune again; what was written is kept"
+    )

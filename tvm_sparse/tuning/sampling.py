@@ -20,16 +20,16 @@ from tvm.script import tirx as T
 
 from tvm_sparse import compat
 from tvm_sparse.targets import Target
-from tvm_sparse.tuning import subject
+from tvm_sparse.tuning import lines, subject
 from tvm_sparse.tuning.space import Sample, Space
 from tvm_sparse.tuning.subject import Subject
 from tvm_sparse.tuning.task import Task
 
 Strategy = Literal["evolutionary", "random"]
 
-TASK = "tvm_sparse.task"
+TASK = lines.IDENTITY
+_SPACE = lines.SPACE
 SUBJECT = "tvm_sparse.subject"
-_SPACE = "space"
 _POPULATION = 128
 
 
