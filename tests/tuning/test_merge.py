@@ -142,7 +142,8 @@ def test_a_merge_that_is_killed_leaves_whole_files(
 ) -> None:
     from tvm_sparse import aside
 
-    before, done = records.read(pair[0]), []
+    done: list[Path] = []
+    before = records.read(pair[0])
     usual = aside.replace
 
     def failing(path: Path, text: bytes) -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tvm_sparse.cli import bench, boards
-from tvm_sparse.cli.show import Json, error_console, print_json, stages, tuning_bar
+from tvm_sparse.cli.show import (
+    Json,
+    error_console,
+    print_json,
+    stages,
+    told_failures,
+    tuning_bar,
+)
 from tvm_sparse.errors import TvmSparseError
+
+if TYPE_CHECKING:
+    from tvm_sparse.tuning.progress import Progress
 
 app = typer.Typer(
     help="Compile pruned and quantized networks to code that is as fast as their zeros promise.",
@@ -90,8 +100,13 @@ def tune(
     Example: `tvm-sparse tune pruned.onnx --trials 64 --database logs/here`, then
     `tvm-sparse build pruned.onnx -o model.so --database logs/here`
     """
+    states: list[Progress] = []
     with tuning_bar() as tell:
         from tvm_sparse.tuning.tune import tune as run
+
+        def note(state: Progress) -> None:
+            states[:] = [state]
+            tell(state)
 
         path = run(
             model,
@@ -101,11 +116,15 @@ def tune(
             database=database,
             workers=workers,
             strategy=strategy,
-            progress=tell,
+            progress=note,
         )
     if as_json:
         print_json({"database": str(path)})
+    elif not states[-1].total:
+        print("nothing to tune: no sparse layer of the model has kernels to choose from")
     else:
+        if states[-1].failures:
+            print(f"candidates {told_failures(states[-1].failures)}")
         print(f"wrote {path}; use it with: tvm-sparse build {model} -o model.so --database {path}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -26,6 +26,13 @@ def stages() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(text)
 
 
+def told_failures(failures: Mapping[str, int]) -> str:
+    """Return how many candidates failed, and why: the three most frequent reasons."""
+    often = sorted(failures.items(), key=lambda item: -item[1])
+    reasons = [f"{number} × {why}" for why, number in often[:3]]
+    return f"{sum(failures.values())} failed: {', '.join(reasons + ['…'] * (len(often) > 3))}"
+
+
 @contextmanager
 def tuning_bar() -> Iterator[Callable[[Any], None]]:
     """Show on stderr how many candidates were measured, the best times, and the time left."""
@@ -38,7 +45,7 @@ def tuning_bar() -> Iterator[Callable[[Any], None]]:
 
         def tell(state: Any) -> None:
             best = f"{state.milliseconds:.3g} of {state.default:.3g} ms"
-            failed = f", {state.failed} failed" if state.failed else ""
+            failed = f", {told_failures(state.failures)}" if state.failures else ""
             text = f"{best}{failed}: {state.stage}"
             bar.update(shown, completed=state.done, total=state.total, description=text)
 

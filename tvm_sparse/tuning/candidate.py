@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 import secrets
-import signal
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,11 +58,6 @@ def begin(folder: Path, tasks: list[Task]) -> None:
     """Write tasks down for the workers."""
     for task in tasks:
         (folder / f"{_name(task.identity)}.task").write_bytes(pickle.dumps(task))
-
-
-def prepare() -> None:
-    """Leave Ctrl-C to the parent process: what a worker has begun, it finishes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def build(folder: Path, mod: tvm.IRModule, target: Any, params: Any) -> Built:

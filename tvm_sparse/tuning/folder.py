@@ -56,7 +56,7 @@ def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
         except ValueError as error:  # of TVM, when it cannot append
             if "Cannot open the file to write" not in str(error):
                 raise
-            raise DatabaseError(_lost(path, "some")) from error
+            raise DatabaseError(_told_lost(path, "some")) from error
         finally:
             with telling(path):
                 repair(path)
@@ -97,17 +97,21 @@ def demand(path: Path) -> None:
 
 
 def check(database: JSONDatabase) -> None:
-    """Compare the files with what was added: TVM does not notice when a disk is full.
+    """Raise if records that were added did not reach the disk.
 
     Raises
     ------
     DatabaseError
-        If records did not reach the disk.
+        If some did not.
     """
-    path = Path(database.path_tuning_record).parent
-    lost = len(database) - len(Lines.of(path).records)
-    if lost > 0:
-        raise DatabaseError(_lost(path, str(lost)))
+    number = lost(database)
+    if number > 0:
+        raise DatabaseError(_told_lost(_place(database), str(number)))
+
+
+def lost(database: JSONDatabase) -> int:
+    """Return how many records did not reach the disk: TVM does not notice when it is full."""
+    return len(database) - len(Lines.of(_place(database)).records)
 
 
 def repair(path: Path) -> None:
@@ -165,7 +169,11 @@ def telling(path: Path, verb: str = "write") -> Iterator[None]:
         ) from error
 
 
-def _lost(path: Path, number: str) -> str:
+def _place(database: JSONDatabase) -> Path:
+    return Path(database.path_tuning_record).parent
+
+
+def _told_lost(path: Path, number: str) -> str:
     return (
         f"{number} of the measurements could not be written into {path}: its disk is full, or the "
         "folder is gone or read-only: mend that, then tune again; what was written is kept"

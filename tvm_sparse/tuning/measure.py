@@ -11,7 +11,7 @@ from typing import Any
 from tvm.s_tir import meta_schedule as ms
 
 from tvm_sparse.targets import native
-from tvm_sparse.tuning import candidate, sampling
+from tvm_sparse.tuning import candidate, sampling, worker
 from tvm_sparse.tuning.space import Sample
 from tvm_sparse.tuning.task import Task
 
@@ -60,16 +60,16 @@ class Bench:
         self.builder = ms.builder.LocalBuilder(
             max_workers=workers or native.cores(),
             timeout_sec=_BUILD_SECONDS,
-            f_build=partial(candidate.build, folder),
+            f_build=partial(worker.plainly, candidate.build, folder),
             f_export=candidate.export,
-            initializer=candidate.prepare,
+            initializer=partial(worker.prepare, folder),
         )
         self.runner = ms.runner.LocalRunner(
             timeout_sec=_RUN_SECONDS,
             evaluator_config=ms.runner.EvaluatorConfig(number=1, repeat=5, min_repeat_ms=10),
             f_alloc_argument=candidate.allocate,
-            f_run_evaluator=partial(candidate.run, folder),
-            initializer=candidate.prepare,
+            f_run_evaluator=partial(worker.plainly, candidate.run, folder),
+            initializer=partial(worker.prepare, folder),
         )
 
     def measure(self, groups: Sequence[Sequence[Pair]], rounds: int = 1) -> list[list[Outcome]]:

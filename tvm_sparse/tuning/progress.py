@@ -4,14 +4,15 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
-from tvm_sparse.tuning import sampling
+from tvm_sparse.tuning import failures, folder, sampling
 from tvm_sparse.tuning.records import Measured
 from tvm_sparse.tuning.task import Task
 
@@ -30,8 +31,8 @@ class Progress:
         The best times found of all tuned layers, added up.
     default : float
         The same with the kernels that the cost formula chose.
-    failed : int
-        Candidates that could not be built, ran too long, or computed something else.
+    failures : dict of str to int
+        Why candidates failed, and how many: they crashed, took too long, computed something else.
     """
 
     stage: str
@@ -39,7 +40,12 @@ class Progress:
     total: int
     milliseconds: float
     default: float
-    failed: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """Candidates that failed."""
+        return sum(self.failures.values())
 
 
 Tell = Callable[[Progress], None]
@@ -65,7 +71,7 @@ class Tally:
         self.tell = tell
         self.ends = None if seconds is None else time.monotonic() + seconds
         self.stopped = False
-        self.failed = 0
+        self.failures: Counter[str] = Counter()
         self.samples: dict[str, set[str]] = {task.identity: set() for task in tasks}
         self.best: dict[str, float] = {}
         self.default: dict[str, float] = {}
@@ -78,6 +84,10 @@ class Tally:
             self.best[name] = min(one.seconds, self.best.get(name, one.seconds))
             if one.sample == task.default:
                 self.default.setdefault(name, one.seconds)
+
+    def fail(self, message: str) -> None:
+        """Note what the builder or the runner says of a candidate that failed."""
+        self.failures[failures.reason(message)] += 1
 
     def enough(self, task: Task) -> bool:
         """Whether as many samples of a task were measured as are wanted."""
@@ -99,7 +109,7 @@ class Tally:
                 total=sum(self.wanted.values()),
                 milliseconds=sum(weight[name] * best for name, best in self.best.items()),
                 default=sum(weight[name] * time for name, time in self.default.items()),
-                failed=self.failed,
+                failures=dict(self.failures),
             )
         )
 
@@ -113,19 +123,25 @@ class Watch(ms.measure_callback.PyMeasureCallback):
     tasks : list of Task
         In the scheduler's order.
     tally : Tally
+    database : JSONDatabase
+        Takes the records; the search ends once its disk does not.
     """
 
-    def __init__(self, tasks: list[Task], tally: Tally) -> None:
+    def __init__(self, tasks: list[Task], tally: Tally, database) -> None:
         super().__init__()
         self.tasks = tasks
         self.tally = tally
+        self.database = database
 
     def apply(self, scheduler, task_id, candidates, built, results) -> None:
         """Note the results of a batch."""
         task = self.tasks[task_id]
         pairs = zip(candidates, results, strict=True)
         measured = [Measured.of(sampling.sample_of(c.sch), r.run_secs) for c, r in pairs]
-        self.tally.failed += sum(one.failures for one in measured)
+        for one in results:
+            if one.error_msg is not None:
+                self.tally.fail(str(one.error_msg))
+        self.tally.stopped |= folder.lost(self.database) > 0
         self.tally.know(task, measured)
         self.tally.show(", ".join(task.layers))
         for place, record in enumerate(scheduler.tasks_):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +14,7 @@ from tvm_sparse import targets
 from tvm_sparse.errors import DatabaseError, TargetError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.targets import Target
-from tvm_sparse.tuning import folder, learning, records, sampling
+from tvm_sparse.tuning import failures, folder, learning, records, sampling, scratch
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
 from tvm_sparse.tuning.progress import Progress, Tally, Watch, stopping_gently
@@ -123,11 +122,13 @@ def tune_tasks(
         tally.show("looking at the database")
         open_ = [t for t in tasks if not tally.enough(t) or _finalists(t, known[t.identity])]
         if open_:
-            with tempfile.TemporaryDirectory() as shared, stopping_gently(tally):
-                bench = Bench(Path(shared), open_, opened, workers)
+            with scratch.folder() as shared, stopping_gently(tally):
+                bench = Bench(shared, open_, opened, workers)
                 sound = _measure_defaults(bench, open_, tally)
+                folder.check(opened)
                 open_ = [task for task in sound if not tally.enough(task)]
                 _search(bench, open_, tally, seed, strategy)
+                folder.check(opened)
                 _confirm(bench, sound, tally)
 
 
@@ -139,9 +140,11 @@ def _measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Tas
     tally.show("measuring the default kernels")
     outcomes = [one for (one,) in bench.measure([[(task, task.default)] for task in tasks])]
     sound = [task for task, one in zip(tasks, outcomes, strict=True) if one.error is None]
-    tally.failed += len(tasks) - len(sound)
+    for one in outcomes:
+        if one.error is not None:
+            tally.fail(one.error)
     if not sound:
-        reason = str(outcomes[0].error).strip().splitlines()[-1]
+        reason = failures.reason(str(outcomes[0].error))
         raise DatabaseError(f"none of the layers' own kernels could be built and run: {reason}")
     for task, one in zip(tasks, outcomes, strict=True):
         bench.record(task, task.default, one.runs[0] if one.runs else [])
@@ -172,7 +175,7 @@ def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int, strategy: 
             ms.measure_callback.AddToDatabase(),
             ms.measure_callback.UpdateCostModel(),
             ms.measure_callback.RemoveBuildArtifact(),
-            Watch(tasks, tally),
+            Watch(tasks, tally, bench.database),
         ],
         database=bench.database,
         cost_model=model,

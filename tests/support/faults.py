@@ -1,0 +1,65 @@
+"""Candidates that go wrong: wrapped around the function with which a worker runs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+# Workers know only what is installed, so that this file travels to them.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def crash(library: Any) -> Any:
+    """End as a wrong address ends a process."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hang(library: Any) -> Any:
+    """Never come back."""
+    while True:
+        pass
+
+
+def exhaust(library: Any) -> Any:
+    """Ask for memory until there is none."""
+    kept = []
+    while True:
+        kept.append(np.empty(1 << 27))
+
+
+def err(library: Any) -> Any:
+    """Add one to what the kernel computes."""
+
+    class Wrong:
+        def __getitem__(self, name: str) -> Any:
+            return (lambda *args: added(*args)) if name == "main" else library[name]
+
+    def added(*args: Any) -> None:
+        library["main"](*args)
+        args[-1].copyfrom(args[-1].numpy() + 1)
+
+    return Wrong()
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """Runs candidates; the first ones after the default go wrong, each in another way."""
+
+    usual: Callable[..., list[float]]
+    faults: tuple[Callable[[Any], Any], ...]
+
+    def __call__(self, folder: Path, library: Any, *rest: Any) -> list[float]:
+        """Run one candidate, in a worker."""
+        begun = len([*folder.glob("*.begun")])
+        if begun < len(self.faults) and [*folder.glob("*.npy")]:
+            (folder / f"{begun}.begun").touch()
+            library = self.faults[begun](library)
+        return self.usual(folder, library, *rest)
