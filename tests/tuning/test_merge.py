@@ -10,7 +10,8 @@ from tvm_sparse.errors import DatabaseError
 from tvm_sparse.tuning import folder, records
 from tvm_sparse.tuning.lines import RECORDS, WORKLOADS, Lines
 from tvm_sparse.tuning.merge import merge
-from tvm_sparse.tuning.task import Sample, Task
+from tvm_sparse.tuning.space import Sample
+from tvm_sparse.tuning.task import Task
 
 FIRST, SHARED, LAST = (
     tuning.task(layer) for layer in (tuning.CONV, tuning.POINTWISE, tuning.MATRIX)
