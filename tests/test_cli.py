@@ -61,6 +61,7 @@ def test_build_speaks_json(program: Path, tmp_path: Path) -> None:
         (("build", "missing.onnx", "-o", "x.so"), "no such file: missing.onnx"),
         (("build", "PROGRAM", "-o", "/no/such/folder/x.so"), "no folder /no/such/folder"),
         (("build", "PROGRAM", "-o", "x.so", "--target", "riscv"), "unknown target 'riscv'"),
+        (("merge", "tests", "--into", "all"), "tests is no database: expected"),
         (("report", "PROGRAM"), "was not exported by tvm_sparse"),
         (("bench", "layers", "--sets", "alexnet"), "unknown layer set 'alexnet'"),
         (("bench", "networks", "--names", "alexnet"), "unknown network 'alexnet'"),
@@ -108,9 +109,22 @@ def test_doctor_finds_what_this_machine_has() -> None:
     assert "ok       torch" in run("doctor").stdout
 
 
+def test_merge_tells_what_the_folder_holds(tmp_path: Path) -> None:
+    from support import tuning
+    from tvm_sparse.tuning import folder
+
+    task = tuning.task()
+    for name in ("one", "two"):
+        with folder.writing(tmp_path / name, task.target) as database:
+            tuning.record(database, task, task.default, [1.0 if name == "one" else 2.0])
+    folders = [str(tmp_path / name) for name in ("one", "two", "all")]
+    content = json.loads(run("merge", *folders[:2], "--into", folders[2], "--json").stdout)
+    assert content == {"database": folders[2], "tasks": 1, "records": 2, "added": 2}
+
+
 def test_every_command_shows_an_example() -> None:
-    commands = ("build", "report", "list", "doctor")
-    benches = ("bench layers", "bench networks", "bench regret")
+    commands = ("build", "tune", "merge", "report", "list", "doctor")
+    benches = ("bench layers", "bench networks", "bench regret", "bench tune")
     for command in (*commands, *benches):
         assert "Example" in run(*command.split(), "--help").stdout
 

@@ -35,6 +35,15 @@ def test_every_mapped_folder_is_linked_into_the_package() -> None:
         assert link.resolve() == (ROOT / folder).resolve()
 
 
+def test_data_files_of_packages_are_packaged() -> None:
+    data = PROJECT["tool"]["setuptools"]["package-data"]
+    for name in ("targets", "tuning_logs"):
+        folder = ROOT / name
+        packed = {path for glob in data[f"tvm_sparse.{name}"] for path in folder.glob(glob)}
+        kinds = {".toml", ".json"}
+        assert packed == {path for path in folder.rglob("*") if path.suffix in kinds}
+
+
 def test_the_vocabulary_loads_neither_torch_nor_tvm() -> None:
     code = """
 import sys

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tvm_sparse.cli.show import Json, print_json, stages
+from tvm_sparse.cli.show import Json, print_json, stages, tuning_bar
 
 app = typer.Typer(
     help="Measure against torch, ONNX Runtime, OpenVINO and MNN.", no_args_is_help=True
@@ -125,6 +125,40 @@ def ranking(
 
     with _rows(as_json, "ranking_table") as rows, stages() as tell:
         rows.extend(measure_ranking(database, targets.load(target), progress=tell))
+
+
+@app.command()
+def tune(
+    database: Annotated[Path, typer.Argument(help="A folder, made when missing.")],
+    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")] = "",
+    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,vgg16.")] = "",
+    schemes: Annotated[
+        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
+    ] = "block_punched-8x4,one_by_n-4",
+    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    trials: Annotated[int, typer.Option(help="Kernels to measure a kind of layer.", min=1)] = 64,
+    time: Annotated[float | None, typer.Option(help="Seconds to search at most.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
+    size: Annotated[
+        int, typer.Option(help="Height and width of the image; 224 is full size.")
+    ] = 224,
+) -> None:
+    """Tune the layers of the bench; `merge --compact` makes a database to be packaged of it.
+
+    Example: `tvm-sparse bench tune logs/bench --names resnet50,bert --schemes one_by_n-4 --zeros
+    80,90`
+    """
+    from tvm_sparse import targets
+    from tvm_sparse.bench.tasks import tasks
+    from tvm_sparse.tuning.tune import tune_tasks
+
+    profile = targets.load("x86")
+    chosen = [[name for name in text.split(",") if name] for text in (sets, names)]
+    with stages() as tell:
+        found = tasks(chosen[0], chosen[1], _schemes(schemes, zeros), profile, limit, size, tell)
+    with tuning_bar() as show:
+        tune_tasks(found, profile, database, trials, time, tell=show)
+    print(f"wrote {database}: {len(found)} kinds of layers")
 
 
 @contextmanager
