@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -147,5 +148,6 @@ def test_every_packaged_database_is_whole_and_of_this_version() -> None:
     for file in packaged.FOLDER.rglob("provenance.json"):
         about = json.loads(file.read_text())
         assert about["target"] == file.relative_to(packaged.FOLDER).parts[0]
+        assert about["tvm_sparse"] == version("tvm_sparse"), f"{file.parent}: tune again"
         assert records.read(file.parent)
         assert all(one.compared for known in records.read(file.parent).values() for one in known)
