@@ -63,5 +63,7 @@ def _remove_abandoned(place: Path) -> None:
             with (path / _LOCK).open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
+                if path.exists():  # a linker of the killed run still wrote: the next one tries
+                    (path / _LOCK).touch()
         except OSError:  # it is in use, or gone
             continue
