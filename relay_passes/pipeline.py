@@ -10,6 +10,7 @@ from tvm_sparse.relay_passes.expand_activations import ExpandActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
 from tvm_sparse.relay_passes.fuse_attention import FuseAttention
+from tvm_sparse.relay_passes.fuse_pooling import FusePooling
 from tvm_sparse.relay_passes.limit_fusion import LimitFusion
 from tvm_sparse.relay_passes.lower_dense import LowerDense
 from tvm_sparse.relay_passes.lower_norms import LowerNorms
@@ -37,6 +38,7 @@ def lower(
         *([RemoveDeadChannels()] if sparse else []),
         FuseAttention(target),
         PackSparse(target, sparse, decide),
+        FusePooling(target),
         LowerDense(target),
         SinkTransposes(),
         LowerTransposes(target),

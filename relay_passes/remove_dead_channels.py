@@ -27,7 +27,7 @@ import tvm
 from tvm import relax
 
 from tvm_sparse.relay_passes import expr, layers, record, whole_blocks
-from tvm_sparse.relay_passes.elementwise import BINARY, on_number
+from tvm_sparse.relay_passes.elementwise import BINARY, on_number, varies_along
 
 Array = npt.NDArray[Any]
 
@@ -114,16 +114,10 @@ def _passes_channels(uses: expr.Uses, call: Any, rank: int) -> bool:
         constants = [uses.constant(arg) for arg in call.args]
         axis = 1 if rank == 4 else rank - 1
         known = [value for value in constants if value is not None]
-        return len(known) == 1 and _along(known[0], axis, rank)
+        return len(known) == 1 and varies_along(known[0], axis, rank)
     return name in layers.POOLS or (
         isinstance(call, relax.Call) and on_number(call, 0.0) is not None
     )
-
-
-def _along(value: Array, axis: int, rank: int) -> bool:
-    """Whether a constant is a number, or varies along the channels only."""
-    shape = (1,) * (rank - value.ndim) + value.shape
-    return all(size == 1 for i, size in enumerate(shape) if i != axis)
 
 
 def _data(uses: expr.Uses, call: relax.Call) -> Any:
