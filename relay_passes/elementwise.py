@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy.typing as npt
 from tvm import relax
 
 from tvm_sparse.relay_passes import expr
@@ -36,6 +37,12 @@ def is_number(builder: relax.BlockBuilder, arg: relax.Expr) -> bool:
         return True
     value = expr.constant(builder, arg)
     return value is not None and value.size == 1
+
+
+def varies_along(value: npt.NDArray[Any], axis: int, rank: int) -> bool:
+    """Whether a constant operand of a tensor of `rank` axes is a number, or varies along one."""
+    shape = (1,) * (rank - value.ndim) + value.shape
+    return all(size == 1 for i, size in enumerate(shape) if i != axis)
 
 
 def on_number(call: relax.Call, x: float) -> float | None:

@@ -46,13 +46,14 @@ class NarrowLastTile:
 def _peel(loop: tirx.For, registers: Registers, turned: Registers) -> Any:
     if LAST not in loop.annotations:
         return loop
-    vectors, tail = int(loop.annotations[LAST]), int(loop.annotations.get(TAIL, 0))
+    last_vectors, tail = int(loop.annotations[LAST]), int(loop.annotations.get(TAIL, 0))
+    whole = last_vectors - bool(tail)
     number = int(loop.extent) - 1
     copy = compat.copied(loop)
     last = copy.body
     if tail:
-        last = compat.rewrite(last, tirx.For, lambda rows: _turned(rows, vectors, tail, turned))
-    last = compat.rewrite(last, tirx.For, lambda inner: _narrowed(inner, vectors))
+        last = compat.rewrite(last, tirx.For, lambda rows: _turned(rows, whole, tail, turned))
+    last = compat.rewrite(last, tirx.For, lambda inner: _narrowed(inner, whole))
     at = tirx.IntImm(copy.loop_var.ty.dtype, number)
     last = compat.substitute(last, {copy.loop_var: at})
     if number == 0:
@@ -62,11 +63,11 @@ def _peel(loop: tirx.For, registers: Registers, turned: Registers) -> Any:
     return tirx.SeqStmt([others, registers.use(last)])
 
 
-def _turned(rows: tirx.For, vectors: int, tail: int, registers: Registers) -> Any:
+def _turned(rows: tirx.For, whole: int, tail: int, registers: Registers) -> Any:
     inner = rows.body
     if not isinstance(inner, tirx.For) or VECTORS not in inner.annotations:
         return rows
-    return turn_tail.turn(rows, vectors, tail, registers)
+    return turn_tail.turn(rows, whole, tail, registers)
 
 
 def _narrowed(loop: tirx.For, vectors: int) -> tirx.For:

@@ -10,6 +10,8 @@ from tvm_sparse.relay_passes.expand_activations import ExpandActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
 from tvm_sparse.relay_passes.fuse_attention import FuseAttention
+from tvm_sparse.relay_passes.fuse_pooling import FusePooling
+from tvm_sparse.relay_passes.join_sums import JoinSums
 from tvm_sparse.relay_passes.limit_fusion import LimitFusion
 from tvm_sparse.relay_passes.lower_dense import LowerDense
 from tvm_sparse.relay_passes.lower_norms import LowerNorms
@@ -35,8 +37,10 @@ def lower(
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
         *([RemoveDeadChannels()] if sparse else []),
+        JoinSums(target, sparse),
         FuseAttention(target),
         PackSparse(target, sparse, decide),
+        FusePooling(target),
         LowerDense(target),
         SinkTransposes(),
         LowerTransposes(target),

@@ -11,7 +11,8 @@ After, if w2 is zero on 14 of the channels, or w1 on 14 filters whose channels s
     z = R.nn.conv2d(y, w2)                              # w2: (…, 50, …)
 
 Between the two layers may stand a bias, activations and pooling, each read by the next alone. The
-same holds for two linear layers.
+same holds for two linear layers. Where filters share taps in blocks, these stay whole, see
+`tvm_sparse.relay_passes.whole_blocks`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from tvm_sparse.relay_passes import expr, layers, record
-from tvm_sparse.relay_passes.elementwise import BINARY, on_number
+from tvm_sparse.relay_passes import expr, layers, record, whole_blocks
+from tvm_sparse.relay_passes.elementwise import BINARY, on_number, varies_along
 
 Array = npt.NDArray[Any]
 
@@ -70,7 +71,7 @@ def _changes(
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two layers, the operators with constants between them, and the channels that matter."""
+    """Two layers, the operators with constants between them, and the channels that stay."""
 
     first: relax.Var
     second: relax.Var
@@ -113,16 +114,10 @@ def _passes_channels(uses: expr.Uses, call: Any, rank: int) -> bool:
         constants = [uses.constant(arg) for arg in call.args]
         axis = 1 if rank == 4 else rank - 1
         known = [value for value in constants if value is not None]
-        return len(known) == 1 and _along(known[0], axis, rank)
+        return len(known) == 1 and varies_along(known[0], axis, rank)
     return name in layers.POOLS or (
         isinstance(call, relax.Call) and on_number(call, 0.0) is not None
     )
-
-
-def _along(value: Array, axis: int, rank: int) -> bool:
-    """Whether a constant is a number, or varies along the channels only."""
-    shape = (1,) * (rank - value.ndim) + value.shape
-    return all(size == 1 for i, size in enumerate(shape) if i != axis)
 
 
 def _data(uses: expr.Uses, call: relax.Call) -> Any:
@@ -133,7 +128,7 @@ def _data(uses: expr.Uses, call: relax.Call) -> Any:
 def _kept(
     uses: expr.Uses, first: relax.Call, between: list[relax.Call], second: relax.Call
 ) -> npt.NDArray[np.bool_] | None:
-    """Return which of the channels between two layers matter; at least one does."""
+    """Return which of the channels between two layers to keep; at least one is."""
     producer, consumer = _filters_first(uses, first), _filters_first(uses, second)
     read = (np.moveaxis(consumer, 1, 0).reshape(consumer.shape[1], -1) != 0).any(axis=1)
     kept = np.asarray(read)
@@ -144,7 +139,7 @@ def _kept(
         kept[channel] = kept[channel] and value != 0.0
     if not kept.any():
         kept[0] = True
-    return kept
+    return kept if kept.all() else whole_blocks.around(producer, consumer, kept)
 
 
 def _on_channel(uses: expr.Uses, step: relax.Call, value: float, channel: int) -> float | None:

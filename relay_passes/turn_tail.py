@@ -24,26 +24,22 @@ from tvm_sparse import compat
 from tvm_sparse.relay_passes.own_registers import Registers
 
 
-def turn(rows: tirx.For, vectors: int, tail: int, registers: Registers) -> Any:
-    """Return the loops over rows, vectors and lanes with the last vector's lanes turned about.
+def turn(rows: tirx.For, whole: int, tail: int, registers: Registers) -> Any:
+    """Return the loops over rows, vectors and lanes, and those over the last lanes turned about.
 
     Parameters
     ----------
     rows : For
         Around a loop over vectors and one over lanes.
-    vectors : int
-        Vectors of the tile, the last of which holds only `tail` lanes.
+    whole : int
+        Vectors of the tile that are whole; `narrow_last_tile` leaves the loop no others.
     tail : int
+        Lanes after these.
     registers : Registers
         Of the lanes that are turned about.
     """
-    over = rows.body
-    part = registers.use(_last_lanes(compat.copied(rows), vectors - 1, tail))
-    if vectors == 1:
-        return part
-    extent = tirx.IntImm(over.extent.ty.dtype, vectors - 1)
-    whole = compat.with_loop(rows, body=compat.with_loop(over, extent=extent, annotations={}))
-    return tirx.SeqStmt([whole, part])
+    part = registers.use(_last_lanes(compat.copied(rows), whole, tail))
+    return tirx.SeqStmt([rows, part]) if whole else part
 
 
 def _last_lanes(rows: tirx.For, vector: int, tail: int) -> tirx.For:

@@ -27,7 +27,7 @@ from typing import Any
 from tvm import s_tir, tirx
 from tvm.target import Target
 
-from tvm_sparse.schedules import loops, slices
+from tvm_sparse.schedules import loops, pooled, slices
 from tvm_sparse.tile import Tile
 
 
@@ -128,7 +128,9 @@ def _store_chunks(sch: s_tir.Schedule, parts: Sequence[tuple[Any, Tile]], store:
         sch.reverse_compute_at(sums, row, preserve_unit_loops=True)
         loops.vectorize_tile(sch, sums, tile.lanes)
     chunks = [sch.get_loops(product)[1] for product, _ in parts]
-    sch.merge(*chunks, _cut_store(sch, store, parts[0][1]))
+    windows = [block for block in loops.blocks(sch) if sch.get(block).name_hint in pooled.BLOCKS]
+    cut = pooled.cut if windows else _cut_store
+    sch.merge(*chunks, cut(sch, store, parts[0][1]))
 
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:

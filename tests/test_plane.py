@@ -84,6 +84,13 @@ def test_flat_tiles_cover_every_position_once(run: int) -> None:
     assert max(lane for _, lane in places) < plane.length
 
 
+def test_every_image_has_tiles_of_its_own_but_rows_of_a_linear_layer_share_them() -> None:
+    images = Layer(op="conv2d", weight=(8, 8, 1, 1), input=(3, 14, 14))
+    assert Plane(layer=images, step=16, run=48).all_tiles == 3 * 5
+    rows = Layer(op="linear", weight=(8, 8), input=(3, 64))
+    assert Plane(layer=rows, step=16, run=48).all_tiles == 4
+
+
 def test_strided_pointwise_layers_pack_only_what_they_read() -> None:
     layer = Layer(op="conv2d", weight=(8, 8, 1, 1), input=(1, 14, 14), stride=(2, 2))
     assert Plane(layer=layer, step=16, rows=7).phases == (1, 1)

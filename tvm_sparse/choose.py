@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MARGIN = 0.9  # a sparse kernel must be predicted to take at most this share of the dense time
 _ALIKE = 1.02  # formats whose bytes differ by less than this describe a pattern equally well
-_SHARED = (16, 8, 4, 2)  # filters that may share their taps, whatever the pattern
+SHARED = (16, 8, 4, 2)  # filters that may share their taps, whatever the pattern
 # Where several formats describe a pattern equally well, the first of these names it.
 NAMED = (
     *("filter", "channel", "block", "one_by_n", "block_punched"),
@@ -136,7 +136,7 @@ def find(weight: Weight) -> Scheme:
 def ways(layer: Layer, weight: Weight, found: Scheme) -> dict[tuple[str, Block], Work]:
     """Return the formats and blocks in which a weight may be stored, and what each multiplies."""
     options: list[tuple[str, Block]] = [(found.format, found.block), ("unstructured", ())]
-    options += [("block_punched", (filters, 1)) for filters in _SHARED]
+    options += [("block_punched", (filters, 1)) for filters in SHARED]
     return {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
 
 

@@ -118,7 +118,7 @@ def _seconds(
 ) -> float:
     """Add to the cycles of a product what stands around it; return seconds."""
     layer = plane.layer
-    tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
+    tiles = plane.all_tiles
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
     if layer.op == "linear":
         pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE
@@ -137,7 +137,7 @@ def channel_seconds(plane: Plane, tile: Tile, target: Target) -> float:
     registers stay there.
     """
     layer = plane.layer
-    tiles = plane.tiles * layer.input[0] * layer.filters
+    tiles = plane.all_tiles * layer.filters
     vectors = plane.length / tile.lanes
     first = np.arange(tile.vectors)[:, None] * plane.fold * plane.pitch
     taps = plane.offset_of(np.arange(layer.taps)) + first
@@ -156,7 +156,7 @@ def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
     Its lists of taps are short and of unequal length, so that the end of each is mispredicted.
     """
     layer = plane.layer
-    tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
+    tiles = plane.all_tiles
     parts = tile.parts(plane.length)
     product = tiles * work.taps * sum(n * _tap(plane, tile, part, target) for part, n in parts)
     ends = tiles * work.blocks * sum(number for _, number in parts) * _LIST
@@ -172,7 +172,7 @@ def pattern_seconds(
 
     A tap needs no index, but each filter has as many lists of kernels as there are patterns.
     """
-    tiles = plane.tiles * plane.layer.input[0]
+    tiles = plane.all_tiles
     across = tiles * sum(number for _, number in tile.parts(plane.length))
     product = lists.cycles(plane, tile, work, target)
     product += across * (work.blocks * patterns * _KERNELS - work.taps * _INDEX)
@@ -237,7 +237,7 @@ def window_seconds(
 def _product(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
     """Return the cycles of a product, with sums and stores."""
     layer, split = plane.layer, work.filters / tile.filters
-    tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
+    tiles = plane.all_tiles
     parts = tile.parts(plane.length)
     tap = sum(number * _tap(plane, tile, part, target) for part, number in parts)
     sums = tiles * plane.length / tile.lanes * work.blocks * work.filters * _SUM

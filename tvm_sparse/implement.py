@@ -117,8 +117,10 @@ def _two_parts(choice: Choice, tile: Tile, weight: Weight) -> Implementation:
     return _bound(func, f"sparse_{layer.op}", *arrays, *row)
 
 
-def dense(layer: Layer, kernel: Kernel, weight: Weight) -> Implementation:
-    """Return the implementation that multiplies every weight."""
+def dense(
+    layer: Layer, kernel: Kernel, weight: Weight, window: Layer | None = None
+) -> Implementation:
+    """Return the implementation that multiplies every weight; with a window, pooling after it."""
     tile = kernel.tile
     group = layer.filters // layer.groups
     rows = -(-group // tile.filters) * tile.filters
@@ -129,10 +131,11 @@ def dense(layer: Layer, kernel: Kernel, weight: Weight) -> Implementation:
     if isinstance(tile, PanelTile):
         return _bound(filters.dense(layer, tile), "dense_linear", values)
     plane, tile = _placed(kernel)
-    func = positions.dense(layer, plane, tile)
+    func = positions.dense(layer, plane, tile, window)
     if tile.parallel == "channels":
         return _bound(func, f"dense_{layer.op}", values)
-    return _bound(func, f"dense_{layer.op}", values, plane.offsets())
+    name = f"dense_{layer.op}" if window is None else f"dense_{layer.op}_max_pool"
+    return _bound(func, name, values, plane.offsets())
 
 
 def max_pool(window: Layer, kernel: Kernel) -> Implementation:

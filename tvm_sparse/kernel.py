@@ -202,7 +202,7 @@ def tile_of(
     """Return the cuts around a register tile; at most `chunk` rows are computed, then stored."""
     layer = plane.layer
     rows = work.blocks * work.filters
-    parts = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
+    parts = plane.all_tiles
     by_tiles = target.cores == 1 or parts >= 2 * target.cores or parts % target.cores == 0
     chunk = _chunk(rows, filters, 1 if by_tiles else target.cores, chunk)
     ragged_groups = layer.groups > 1 and layer.filters // layer.groups % work.filters

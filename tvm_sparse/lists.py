@@ -40,7 +40,7 @@ def cycles(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
     target : Target
     """
     layer = plane.layer
-    tiles = plane.tiles * (1 if layer.op == "linear" else layer.input[0])
+    tiles = plane.all_tiles
     parts = tile.parts(plane.length)
     channels = tile.slice or layer.weight[1]
     slices = -(-layer.weight[1] // channels)

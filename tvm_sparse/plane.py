@@ -76,6 +76,11 @@ class Plane:
             return -(-self.positions // self.run)
         return -(-self.layer.output[1] // self.rows)
 
+    @property
+    def all_tiles(self) -> int:
+        """Tiles of all images; the rows of a linear layer count as one image."""
+        return self.tiles * (1 if self.layer.op == "linear" else self.layer.input[0])
+
     @cached_property
     def length(self) -> int:
         """Lanes computed for a tile."""

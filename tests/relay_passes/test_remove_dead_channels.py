@@ -86,3 +86,34 @@ def test_the_report_tells_what_was_removed() -> None:
         model[-1].weight[:, :4] = 0
     notes = ts.build(model, example_inputs=(x,)).report.notes
     assert notes == ["0: 4 of 16 filters removed"]
+
+
+def in_blocks_of_four() -> tuple[Any, torch.Tensor]:
+    torch.manual_seed(1)
+    first, second = nn.Conv2d(24, 32, 3), nn.Conv2d(32, 8, 1)
+    model = nn.Sequential(first, nn.ReLU(), second).eval()
+    ts.prune(model, {"0": "one_by_n-4@0.25"})
+    return model, torch.randn(1, 24, 12, 12)
+
+
+def test_a_dead_filter_stays_where_its_block_has_live_ones() -> None:
+    model, x = in_blocks_of_four()
+    with torch.no_grad():
+        model[-1].weight[:, [2, 5]] = 0
+    assert weight_shapes(model, x) == [(32, 24, 3, 3), (8, 32, 1, 1)]
+
+
+def test_blocks_without_live_filters_are_removed() -> None:
+    model, x = in_blocks_of_four()
+    with torch.no_grad():
+        model[-1].weight[:, [2, 4, 5, 6, 7]] = 0
+    assert weight_shapes(model, x) == [(28, 24, 3, 3), (8, 28, 1, 1)]
+
+
+def test_channels_stay_where_the_reader_keeps_some_of_every_few_neighbours() -> None:
+    model: Any = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 64)).eval()
+    ts.prune(model, {"2": "nm-1x4@0.25"})
+    with torch.no_grad():
+        model[0].weight[5] = 0
+        model[0].bias[5] = 0
+    assert weight_shapes(model, torch.randn(48, 32))[1] == (64, 64)

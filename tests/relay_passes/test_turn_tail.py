@@ -11,7 +11,7 @@ import tvm
 from tvm.script import tirx as T
 
 from support import bounds, kernels
-from tvm_sparse import formats, implement, kernel
+from tvm_sparse import formats, implement, kernel, targets
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import code_generation
 from tvm_sparse.relay_passes.narrow_last_tile import NarrowLastTile
@@ -110,13 +110,15 @@ def test_left_over_positions_are_right_in_sparse_blocks(
 
 
 @pytest.mark.parametrize("positions", [17, 18, 20, 35])
-def test_up_to_half_as_many_positions_as_filters_are_turned(positions: int, x86: Target) -> None:
+def test_up_to_half_as_many_positions_as_filters_are_turned(positions: int) -> None:
+    avx512 = dataclasses.replace(targets.load("x86-avx512"), cores=1)
     layer = Layer(op="conv2d", weight=(16, 24, 1, 1), input=(1, 1, positions))
     weight, x = kernels.weights(layer), kernels.inputs(layer)
     work = kernel.Work(blocks=2, taps=48, filters=8, indexed=False)
-    best = kernel.tiles(layer, work, x86, rows=(8,))
+    best = kernel.tiles(layer, work, avx512, rows=(8,))
     assert isinstance(best.tile, Tile)
-    if x86.lanes == 16 and best.plane.tiles == 1:
-        assert best.tile.tail == positions % 16
-    actual = kernels.run(layer, implement.dense(layer, best, weight), best, x, x86)
+    assert best.tile.tail == positions % 16
+    if avx512.missing():
+        return  # this CPU can choose the kernel, but not run it
+    actual = kernels.run(layer, implement.dense(layer, best, weight), best, x, avx512)
     np.testing.assert_allclose(actual, kernels.reference(layer, x, weight), rtol=1e-4, atol=1e-4)

@@ -49,7 +49,7 @@ def _fill_run(width, fill):
     return run
 
 
-def _copy_run(width, at_source):
+def copy_run(width, at_source):
     """Return a macro that copies `width` floats; `at_source` maps a float's number to indices."""
     full, rest = width // _CHUNK, _pieces(width)
 
@@ -93,7 +93,7 @@ def _pack_flat(layer, plane):
         channel, p = start[0], start[1] + i
         return X[channel, p] if layer.op == "linear" else X[b, channel, p // width, p % width]
 
-    copy, copy_last = _copy_run(run, position), _copy_run(last, position)
+    copy, copy_last = copy_run(run, position), copy_run(last, position)
     fill, fill_last = _fill_run(size - run, 0.0), _fill_run(size - last, 0.0)
 
     @T.macro
@@ -123,7 +123,7 @@ def _pack_rows(layer, plane, fill):
     def pixel(src, b, start, i):
         return src[b, start[0], start[1], i]
 
-    copy = _copy_run(layer.input[2], pixel)
+    copy = copy_run(layer.input[2], pixel)
     fill_left, fill_right = _fill_run(left, fill), _fill_run(pitch - left - layer.input[2], fill)
     fill_row, fill_end = _fill_run(pitch, fill), _fill_run(size - end, fill)
 
@@ -278,7 +278,7 @@ def _copy_strided(number, stride):
 
 def _copy_row(number):
     """Return a macro that copies neighbouring floats of a row."""
-    run = _copy_run(number, lambda src, b, start, i: src[b, start[0], start[1], start[2] + i])
+    run = copy_run(number, lambda src, b, start, i: src[b, start[0], start[1], start[2] + i])
 
     @T.macro
     def copy(packed, b, t, g, at, X, channel, y, x):

@@ -92,8 +92,8 @@ def sparse(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks):
     return reordered_product
 
 
-def dense(layer: Layer, plane: Plane, tile: Tile):
-    """Return the algorithm over all taps of every filter.
+def dense(layer: Layer, plane: Plane, tile: Tile, window: Layer | None = None):
+    """Return the algorithm over all taps of every filter; with a window, of max pooling after it.
 
     Returns
     -------
@@ -108,7 +108,10 @@ def dense(layer: Layer, plane: Plane, tile: Tile):
     group_rows = -(-layer.filters // layer.groups // tile.filters) * tile.filters
     number, lanes = T.int64(group_rows * layer.groups), T.int64(tile.span(plane.length))
     space = T.int64(layer.weight[1] * plane.channel)
-    pack, store, attrs = packing(layer, plane), storing(layer, plane, group_rows), tile.annotation
+    pack, attrs = packing(layer, plane), tile.annotation
+    store = storing(layer, plane, group_rows, window)
+    if window is not None:
+        y_shape = shapes(window)[1]
     read, region = reading(layer, plane)
 
     def offset_of(offset, k):

@@ -3,11 +3,12 @@
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms import pooled
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 
 
-def storing(layer: Layer, plane: Plane, group_rows: int = 0):
+def storing(layer: Layer, plane: Plane, group_rows: int = 0, window: Layer | None = None):
     """Return the macro ``store(A, Y, row)``.
 
     Parameters
@@ -15,6 +16,8 @@ def storing(layer: Layer, plane: Plane, group_rows: int = 0):
     layer, plane
     group_rows : int
         Rows that each group of filters fills in A; 0 when a buffer `row` says where each filter is.
+    window : Layer, optional
+        Of max pooling: only its largest sum is stored, see `tvm_sparse.algorithms.pooled`.
     """
     group = layer.filters // layer.groups
 
@@ -23,6 +26,8 @@ def storing(layer: Layer, plane: Plane, group_rows: int = 0):
             return T.Cast("int64", row[o])
         return o if group == group_rows else o // group * group_rows + o % group
 
+    if window is not None:
+        return pooled.storing(layer, plane, window, row_of)
     return (
         _store_matrix(layer, plane, row_of)
         if layer.op == "linear"

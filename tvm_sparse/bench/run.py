@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tvm_sparse.errors import TvmSparseError
 from tvm_sparse.layer import Layer
 from tvm_sparse.pruning import prune
 from tvm_sparse.scheme import Scheme
+from tvm_sparse.targets import Target
 
 # Seconds that an engine runs in each round: a network's until caches hold what they will hold.
 _LAYER, _NETWORK = 0.01, 0.1
@@ -103,6 +104,15 @@ def measure_layers(
         yield from _layer_rows(layer, set_name, zeros, filters, threads, rounds, engines)
 
 
+def _machine(threads: int) -> Target:
+    """Let models run on so many threads; return this machine with as many cores.
+
+    Kernels that are to be divided among cores are cut in other ways than those for one.
+    """
+    set_threads(threads)
+    return replace(targets.load("x86"), cores=threads)
+
+
 def _layer_rows(
     layer: Layer,
     set_name: str,
@@ -123,9 +133,9 @@ def _layer_rows(
         for n in (filters if z else filters[:1])
     ]
     pruned = {str(scheme): layers.pruned(weight, scheme) for scheme in schemes}
-    set_threads(threads)
-    dense = build(layers.relax_layer(layer, weight), sparse=False)
-    ours = {name: build(layers.relax_layer(layer, w)) for name, w in pruned.items()}
+    target = _machine(threads)
+    dense = build(layers.relax_layer(layer, weight), target, sparse=False)
+    ours = {name: build(layers.relax_layer(layer, w), target) for name, w in pruned.items()}
     errors = {
         name: verified(ours[name], layers.torch_layer(layer, w), image)
         for name, w in pruned.items()
@@ -172,13 +182,13 @@ def measure_network(
         Called with what is being prepared.
     """
     tell = progress or (lambda text: None)
-    set_threads(threads)
+    target = _machine(threads)
     for scheme in schemes:
         tell(f"building {name} {scheme}")
         model, image = networks.network(name, size)
         prune(model, networks.plan(model, scheme))
-        ours = build(model, example_inputs=(image,))
-        dense = build(model, example_inputs=(image,), sparse=False)
+        ours = build(model, target, example_inputs=(image,))
+        dense = build(model, target, example_inputs=(image,), sparse=False)
         error = verified(ours, model, image)
         calls = {"sparse": runner(ours, image), "dense": runner(dense, image)}
         tell(f"measuring {name} {scheme}")
