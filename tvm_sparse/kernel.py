@@ -11,7 +11,7 @@ from tvm_sparse import cost
 from tvm_sparse.cost import Work
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
-from tvm_sparse.tile import PanelTile, Tile, WindowTile
+from tvm_sparse.tile import PanelTile, Tile
 from tvm_sparse.tilings import sliced, tilings
 
 if TYPE_CHECKING:
@@ -48,19 +48,9 @@ class Kernel:
     by_pattern: bool = False
 
     def __str__(self) -> str:
-        """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
-        tile = self.tile
-        if isinstance(tile, PanelTile):
-            inputs = ""
-            if isinstance(tile, WindowTile):
-                inputs = f", {tile.slots} of {tile.lanes} inputs selected"
-            return f"{tile.rows} rows × {tile.filters} filters in lanes{inputs}"
-        if tile.parallel == "channels":
-            return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
+        """Return e.g. ``8 filters × 3 vectors of 16 positions, by pattern``."""
         rest = "" if self.rest is None else f", rest {self.rest.filters} × {self.rest.vectors}"
-        rest += ", by pattern" if self.by_pattern else ""
-        rest += f", {tile.slice} channels at a time" if tile.slice else ""
-        return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions{rest}"
+        return f"{self.tile}{rest}{', by pattern' if self.by_pattern else ''}"
 
 
 @cache

@@ -60,6 +60,13 @@ class Tile:
     parallel: str = "tiles"
     op: str = "conv2d"
 
+    def __str__(self) -> str:
+        """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
+        if self.parallel == "channels":
+            return f"{self.vectors} vectors of {self.lanes} positions a channel"
+        slices = f", {self.slice} channels at a time" if self.slice else ""
+        return f"{self.filters} filters × {self.vectors} vectors of {self.lanes} positions{slices}"
+
     def span(self, length: int) -> int:
         """Return the lanes of the register tiles that cover `length` lanes."""
         step = self.vectors * self.lanes
@@ -97,6 +104,10 @@ class PanelTile:
     lanes: int
     parallel: str = "panels"
 
+    def __str__(self) -> str:
+        """Return e.g. ``4 rows × 32 filters in lanes``."""
+        return f"{self.rows} rows × {self.filters} filters in lanes"
+
     @property
     def annotation(self) -> dict[str, int | str]:
         """The tile as an annotation of a TIR block."""
@@ -120,3 +131,7 @@ class WindowTile(PanelTile):
     slots: int
     step: int
     permute: str
+
+    def __str__(self) -> str:
+        """Return e.g. ``4 rows × 32 filters in lanes, 8 of 16 inputs selected``."""
+        return f"{super().__str__()}, {self.slots} of {self.lanes} inputs selected"
