@@ -213,6 +213,7 @@ def tile_of(
         direct=int(_is_direct(plane, work)),
         parallel="tiles" if by_tiles else "filters",
         op=layer.op,
+        threads=1 if by_tiles else target.cores,
     )
 
 
@@ -247,8 +248,14 @@ def _panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
     vectors = max(work.filters // target.lanes, 1)
     for rows in range(1, min(layer.positions, 12) + 1):
         if rows * vectors + vectors + 1 < target.registers:
-            over = "panels" if work.blocks >= target.cores else "rows"
-            tile = PanelTile(filters=work.filters, rows=rows, lanes=target.lanes, parallel=over)
+            by_panels = work.blocks >= target.cores
+            tile = PanelTile(
+                filters=work.filters,
+                rows=rows,
+                lanes=target.lanes,
+                parallel="panels" if by_panels else "rows",
+                threads=target.cores if by_panels else 1,
+            )
             seconds = cost.panel_seconds(layer, tile, work, target, target.cores)
             yield Kernel(tile=tile, plane=None, seconds=seconds)
 
