@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
+_SUMS_SHARE = 0.25  # share of L2 that the sums of a chunk in slices may take
 _PACKED = 16  # channels of a depthwise layer packed before the first is multiplied
 _L1_SHARE = 0.5  # share of L1 that these may take
 
@@ -108,13 +109,29 @@ def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
         for plane in tilings(layer, target):
-            whole = tile_of(plane, work, filters, vectors, target)
-            for tile in (whole, *sliced(plane, whole, work, target)):
+            whole, long = (
+                tile_of(plane, work, filters, vectors, target, chunk)
+                for chunk in (CHUNK, _long_chunk(plane, work, target))
+            )
+            for tile in (whole, *sliced(plane, long, work, target)):
                 seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
                 if best is None or seconds < best.seconds:
                     best = Kernel(tile=tile, plane=plane, seconds=seconds)
     assert best is not None  # one filter by one vector always fits
     return best
+
+
+def _long_chunk(plane: Plane, work: Work, target: Target) -> int:
+    """Return the rows of a chunk in slices: the more, the fewer times a slice is brought to L1.
+
+    Their sums must stay in L2, beside the input, and threads must have equally many chunks.
+    """
+    rows = work.blocks * work.filters
+    for chunk in (4 * CHUNK, 2 * CHUNK):
+        fits = 4 * chunk * plane.length <= _SUMS_SHARE * target.l2
+        if fits and rows % (chunk * target.cores) == 0:
+            return chunk
+    return CHUNK
 
 
 def register_tiles(
