@@ -12,6 +12,7 @@ REST = "tvm_sparse.rest"  # the tile of a second product, which is added to the 
 LAST = "tvm_sparse.last"  # marks the loop over register tiles: the vectors of the last one
 TAIL = "tvm_sparse.tail"  # on that loop too: lanes of that tile's last vector, if very few
 VECTORS = "tvm_sparse.vectors"  # marks the loops over the vectors of such a tile
+CUTS = "tvm_sparse.cuts"  # marks a parallel loop: where the share of each thread begins
 STREAM = "tvm_sparse.stream"  # marks the loop over taps, whose weights are read once
 
 
@@ -30,8 +31,22 @@ def take_annotation(sch: s_tir.Schedule, key: str) -> dict[str, Any] | None:
         if key in annotations:
             values = {str(name): value for name, value in annotations[key].items()}
             sch.unannotate(block, key)
-            return {n: str(v) if isinstance(v, str) else int(v) for n, v in values.items()}
+            return {name: _plain(value) for name, value in values.items()}
     return None
+
+
+def _plain(value: Any) -> str | int | tuple[int, ...]:
+    """Return a TVM string, integer or array of integers as Python's."""
+    if isinstance(value, str):
+        return str(value)
+    return int(value) if isinstance(value, (int, tirx.IntImm)) else tuple(int(v) for v in value)
+
+
+def divide(sch: s_tir.Schedule, loop: Any, cuts: tuple[int, ...]) -> None:
+    """Let threads divide a loop: in equal shares, or at the cuts if there are any."""
+    if cuts:
+        sch.annotate(loop, CUTS, list(cuts))
+    sch.parallel(loop)
 
 
 def extent(sch: s_tir.Schedule, loop: Any) -> int:

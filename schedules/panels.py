@@ -54,7 +54,7 @@ def store_registers(sch: s_tir.Schedule, product: Any, store: Any, tile: PanelTi
     loops.vectorize_tile(sch, sums, min(tile.lanes, tile.filters))
     sch.merge(sch.get_loops(product)[1], _cut_store(sch, store, tile))
     outer, inner = sch.get_loops(product)[:2]
-    sch.parallel(outer if tile.parallel == "panels" else inner)
+    loops.divide(sch, outer if tile.parallel == "panels" else inner, tile.cuts)
 
 
 def _cut_store(sch: s_tir.Schedule, store: Any, tile: PanelTile) -> Any:

@@ -49,7 +49,7 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     both, chunk = sch.get_loops(product)[:2]
     if not tile.in_place:
         sch.compute_at(sch.get_sblock("pack"), both)
-    sch.parallel(both if tile.parallel == "tiles" else chunk)
+    loops.divide(sch, both if tile.parallel == "tiles" else chunk, tile.cuts)
     for (part, cuts), k in zip(parts, taps, strict=True):
         position = sch.get_loops(part)[2]
         loops.fill_registers(sch, part, *k)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import tirx
 
-from tvm_sparse import windows
+from tvm_sparse import shares, windows
 from tvm_sparse.algorithms import filters, parts, patterns, pool2d, positions
 from tvm_sparse.algorithms import windows as window_algorithm
 from tvm_sparse.choose import Choice, row_blocks, split_up
@@ -60,13 +60,14 @@ def sparse(choice: Choice, weight: Weight) -> Implementation:
         return _by_windows(layer, kernel.tile, weight)
     rows = _never_empty(row_blocks(layer, weight, choice.used))
     if isinstance(kernel.tile, PanelTile):
-        func = filters.sparse(layer, kernel.tile, rows)
+        func = filters.sparse(layer, shares.panels(kernel.tile, rows.lengths), rows)
         return _bound(func, "sparse_linear", rows.values, rows.taps, rows.ptr)
     plane, tile = _placed(kernel)
     name = f"sparse_{layer.op}"
     row: list[Array] = []
     if not rows.in_order(layer.filters):
         rows, *row = _with_zero_row(rows, layer)
+    tile = shares.chunks(tile, rows.lengths, rows.filters)
     rows = in_slices(rows, layer, tile.slice)
     func = positions.sparse(layer, plane, tile, rows)
     return _bound(func, name, rows.values, plane.offsets()[rows.taps], rows.ptr, *row)
@@ -86,6 +87,7 @@ def _by_patterns(choice: Choice, weight: Weight) -> Implementation:
     found = _some_kernel(FORMAT.kernels(weight, choice.used.block))
     taps = plane.offsets()
     channel = (found.channel * plane.channel).astype(np.int32)
+    tile = shares.chunks(tile, found.ptr[:, -1] - found.ptr[:, 0], 1)
     func = patterns.sparse(layer, plane, tile, found)
     arrays = (found.values, channel, found.ptr, taps[found.positions])
     return _bound(func, f"sparse_{layer.op}", *arrays)
@@ -111,6 +113,9 @@ def _two_parts(choice: Choice, tile: Tile, weight: Weight) -> Implementation:
     single = split.rest.reshape(layer.filters, layer.taps)
     rest = _never_empty(from_matrix(single, single != 0, 1, core.order))
     rest = replace(rest, groups=layer.groups)
+    strays = rest.lengths.reshape(core.blocks, core.filters).sum(axis=1) // core.filters
+    core_tile = shares.chunks(core_tile, core.lengths + strays, core.filters)
+    tile = replace(tile, chunk=core_tile.chunk)
     func = parts.sparse(layer, plane, (core_tile, tile), core, rest)
     offsets = plane.offsets()
     arrays = [a for rows in (core, rest) for a in (rows.values, offsets[rows.taps], rows.ptr)]

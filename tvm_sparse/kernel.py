@@ -11,13 +11,14 @@ from tvm_sparse import cost
 from tvm_sparse.cost import Work
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
-from tvm_sparse.tile import PanelTile, Tile, WindowTile
+from tvm_sparse.tile import PanelTile, Tile
 from tvm_sparse.tilings import sliced, tilings
 
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
+_SUMS_SHARE = 0.25  # share of L2 that the sums of a chunk in slices may take
 _PACKED = 16  # channels of a depthwise layer packed before the first is multiplied
 _L1_SHARE = 0.5  # share of L1 that these may take
 
@@ -48,19 +49,9 @@ class Kernel:
     by_pattern: bool = False
 
     def __str__(self) -> str:
-        """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
-        tile = self.tile
-        if isinstance(tile, PanelTile):
-            inputs = ""
-            if isinstance(tile, WindowTile):
-                inputs = f", {tile.slots} of {tile.lanes} inputs selected"
-            return f"{tile.rows} rows × {tile.filters} filters in lanes{inputs}"
-        if tile.parallel == "channels":
-            return f"{tile.vectors} vectors of {tile.lanes} positions a channel"
+        """Return e.g. ``8 filters × 3 vectors of 16 positions, by pattern``."""
         rest = "" if self.rest is None else f", rest {self.rest.filters} × {self.rest.vectors}"
-        rest += ", by pattern" if self.by_pattern else ""
-        rest += f", {tile.slice} channels at a time" if tile.slice else ""
-        return f"{tile.filters} filters × {tile.vectors} vectors of {tile.lanes} positions{rest}"
+        return f"{self.tile}{rest}{', by pattern' if self.by_pattern else ''}"
 
 
 @cache
@@ -118,13 +109,29 @@ def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
         for plane in tilings(layer, target):
-            whole = tile_of(plane, work, filters, vectors, target)
-            for tile in (whole, *sliced(plane, whole, work, target)):
+            whole, long = (
+                tile_of(plane, work, filters, vectors, target, chunk)
+                for chunk in (CHUNK, _long_chunk(plane, work, target))
+            )
+            for tile in (whole, *sliced(plane, long, work, target)):
                 seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
                 if best is None or seconds < best.seconds:
                     best = Kernel(tile=tile, plane=plane, seconds=seconds)
     assert best is not None  # one filter by one vector always fits
     return best
+
+
+def _long_chunk(plane: Plane, work: Work, target: Target) -> int:
+    """Return the rows of a chunk in slices: the more, the fewer times a slice is brought to L1.
+
+    Their sums must stay in L2, beside the input, and threads must have equally many chunks.
+    """
+    rows = work.blocks * work.filters
+    for chunk in (4 * CHUNK, 2 * CHUNK):
+        fits = 4 * chunk * plane.length <= _SUMS_SHARE * target.l2
+        if fits and rows % (chunk * target.cores) == 0:
+            return chunk
+    return CHUNK
 
 
 def register_tiles(
@@ -223,6 +230,7 @@ def tile_of(
         direct=int(_is_direct(plane, work)),
         parallel="tiles" if by_tiles else "filters",
         op=layer.op,
+        threads=1 if by_tiles else target.cores,
     )
 
 
@@ -257,8 +265,14 @@ def _panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
     vectors = max(work.filters // target.lanes, 1)
     for rows in range(1, min(layer.positions, 12) + 1):
         if rows * vectors + vectors + 1 < target.registers:
-            over = "panels" if work.blocks >= target.cores else "rows"
-            tile = PanelTile(filters=work.filters, rows=rows, lanes=target.lanes, parallel=over)
+            by_panels = work.blocks >= target.cores
+            tile = PanelTile(
+                filters=work.filters,
+                rows=rows,
+                lanes=target.lanes,
+                parallel="panels" if by_panels else "rows",
+                threads=target.cores if by_panels else 1,
+            )
             seconds = cost.panel_seconds(layer, tile, work, target, target.cores)
             yield Kernel(tile=tile, plane=None, seconds=seconds)
 

@@ -75,6 +75,12 @@ class RowBlocks:
         return (len(self.ptr) - 1) // self.slices
 
     @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Taps of each block, shape (B,)."""
+        lengths: npt.NDArray[np.int64] = np.diff(self.ptr).reshape(self.slices, -1).sum(axis=0)
+        return lengths
+
+    @property
     def stored(self) -> int:
         """Stored weights, explicit zeros included."""
         return int(self.values.size)

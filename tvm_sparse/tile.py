@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,11 @@ class Tile:
     taps : int
         Taps that are unrolled then; a divisor of a channel's taps.
     op : {"conv2d", "linear"}
+    threads : int
+        Threads that divide chunks among themselves.
+    cuts : tuple of int
+        At which chunk each thread begins, and where the last one ends, see `tvm_sparse.shares`;
+        empty if all threads take equally many.
     """
 
     filters: int
@@ -59,6 +65,15 @@ class Tile:
     taps: int = 1
     parallel: str = "tiles"
     op: str = "conv2d"
+    threads: int = 1
+    cuts: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        """Return e.g. ``8 filters × 3 vectors of 16 positions``."""
+        if self.parallel == "channels":
+            return f"{self.vectors} vectors of {self.lanes} positions a channel"
+        slices = f", {self.slice} channels at a time" if self.slice else ""
+        return f"{self.filters} filters × {self.vectors} vectors of {self.lanes} positions{slices}"
 
     def span(self, length: int) -> int:
         """Return the lanes of the register tiles that cover `length` lanes."""
@@ -71,7 +86,7 @@ class Tile:
         return [((self.vectors, 0), whole), ((self.last - bool(self.tail), self.tail), 1)]
 
     @property
-    def annotation(self) -> dict[str, int | str]:
+    def annotation(self) -> dict[str, Any]:
         """The tile as an annotation of a TIR block."""
         return dict(vars(self))
 
@@ -90,15 +105,25 @@ class PanelTile:
         Floats in a vector.
     parallel : {"panels", "rows"}
         What threads divide among themselves.
+    threads : int
+        Threads that divide panels among themselves.
+    cuts : tuple of int
+        At which panel each thread begins, as in `Tile`.
     """
 
     filters: int
     rows: int
     lanes: int
     parallel: str = "panels"
+    threads: int = 1
+    cuts: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        """Return e.g. ``4 rows × 32 filters in lanes``."""
+        return f"{self.rows} rows × {self.filters} filters in lanes"
 
     @property
-    def annotation(self) -> dict[str, int | str]:
+    def annotation(self) -> dict[str, Any]:
         """The tile as an annotation of a TIR block."""
         return dict(vars(self))
 
@@ -120,3 +145,7 @@ class WindowTile(PanelTile):
     slots: int
     step: int
     permute: str
+
+    def __str__(self) -> str:
+        """Return e.g. ``4 rows × 32 filters in lanes, 8 of 16 inputs selected``."""
+        return f"{super().__str__()}, {self.slots} of {self.lanes} inputs selected"

@@ -131,3 +131,17 @@ def test_few_channels_and_blocks_of_filters_are_not_sliced(x86: Target) -> None:
     for tile in (lists.tile, blocks.tile):
         assert isinstance(tile, Tile)
         assert tile.slice == 0
+
+
+@pytest.mark.parametrize(("filters", "chunk"), [(512, 256), (768, 128), (96, 48)])
+def test_chunks_in_slices_are_long_if_threads_share_them_evenly(
+    filters: int, chunk: int, x86: Target
+) -> None:
+    target = replace(x86, cores=2, l1=48 << 10, l2=1 << 20)
+    layer = Layer(op="conv2d", weight=(filters, 1024, 1, 1), input=(1, 14, 14))
+    work = Work(blocks=filters, taps=filters * 205, filters=1)
+    best = kernel.tiles(layer, work, target)
+    assert isinstance(best.tile, Tile) and best.plane is not None
+    assert best.tile.slice
+    assert best.tile.chunk == chunk
+    assert 4 * chunk * best.plane.length <= target.l2 / 4  # sums stay in cache

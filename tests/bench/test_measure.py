@@ -91,6 +91,20 @@ def test_rivals_compute_what_torch_computes(name: str) -> None:
         torch.testing.assert_close(torch.as_tensor(value), model(image), rtol=1e-4, atol=1e-5)
 
 
+def test_layers_are_measured_in_the_schemes_that_suit_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = Layer(op="linear", weight=(32, 6), input=(4,), name="6→32")
+    wide = Layer(op="linear", weight=(32, 48), input=(4,), name="48→32")
+    monkeypatch.setattr(layers, "layer_set", lambda name: [narrow, wide])
+    schemes = ["nm-2x4@0.5", "nm-1x8@0.125"]
+    rows = list(measure_layers("bert", [], [], 1, rounds=1, engines=[], schemes=schemes))
+    measured = [(row.case, row.scheme, row.zeros) for row in rows]
+    assert measured == [
+        ("6→32", "nm-2x4@0.5/32", pytest.approx(0.5, abs=0.17)),
+        ("48→32", "nm-2x4@0.5/32", 0.5),
+        ("48→32", "nm-1x8@0.125/32", 0.875),
+    ]
+
+
 def test_missing_rivals_are_named_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = list(measure_layers("bert", [0.8], [16], threads=1, rounds=1, engines=[], limit=1))
     monkeypatch.setattr(rivals, "missing", lambda: ["openvino"])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import tvm
 
-from tvm_sparse import targets
+from tvm_sparse import formats, targets
 from tvm_sparse.bench import layers, machine, networks, rivals
 from tvm_sparse.bench.timing import Times, interleaved
 from tvm_sparse.building import build
@@ -82,8 +82,9 @@ def measure_layers(
     rounds: int = 15,
     engines: Sequence[str] | None = None,
     limit: int | None = None,
+    schemes: Sequence[str] = (),
 ) -> Iterator[Row]:
-    """Measure every layer of a set at every sparsity and block size.
+    """Measure every layer of a set at every sparsity and block size, or in other schemes.
 
     Parameters
     ----------
@@ -99,9 +100,15 @@ def measure_layers(
         the zeros: they run once for all sparsities.
     limit : int, optional
         Only that many layers.
+    schemes : sequence of str
+        With densities, e.g. ``nm-2x4@0.5``, in the place of `zeros` and `filters`; each is
+        measured on the layers that it suits.
     """
+    chosen = [Scheme.parse(text) for text in schemes] or _blocks(zeros, filters)
     for layer in layers.layer_set(set_name)[:limit]:
-        yield from _layer_rows(layer, set_name, zeros, filters, threads, rounds, engines)
+        suited = [s for s in chosen if formats.get(s.format).suits(layer.weight, s.block)]
+        if suited:
+            yield from _layer_rows(layer, set_name, suited, threads, rounds, engines)
 
 
 def _machine(threads: int) -> Target:
@@ -113,17 +120,9 @@ def _machine(threads: int) -> Target:
     return replace(targets.load("x86"), cores=threads)
 
 
-def _layer_rows(
-    layer: Layer,
-    set_name: str,
-    zeros: Sequence[float],
-    filters: Sequence[int],
-    threads: int,
-    rounds: int,
-    engines: Sequence[str] | None,
-) -> Iterator[Row]:
-    weight, image = layers.example(layer)
-    schemes = [
+def _blocks(zeros: Sequence[float], filters: Sequence[int]) -> list[Scheme]:
+    """Return single weights, and blocks of N filters × 1 weight, at every sparsity."""
+    return [
         Scheme(
             format="block" if n > 1 else "unstructured",
             block=(n, 1) if n > 1 else (),
@@ -132,6 +131,17 @@ def _layer_rows(
         for z in zeros
         for n in (filters if z else filters[:1])
     ]
+
+
+def _layer_rows(
+    layer: Layer,
+    set_name: str,
+    schemes: Sequence[Scheme],
+    threads: int,
+    rounds: int,
+    engines: Sequence[str] | None,
+) -> Iterator[Row]:
+    weight, image = layers.example(layer)
     pruned = {str(scheme): layers.pruned(weight, scheme) for scheme in schemes}
     target = _machine(threads)
     dense = build(layers.relax_layer(layer, weight), target, sparse=False)

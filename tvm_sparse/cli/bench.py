@@ -30,23 +30,31 @@ def layers(
     sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")] = "resnet50",
     zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "0,50,70,80,90,95",
     filters: Annotated[str, typer.Option(help="Filters that share zeros.")] = "1,4,8,16",
+    schemes: Annotated[
+        str,
+        typer.Option(help="Other ways to prune than blocks of filters; with @DENSITY, or at each."),
+    ] = "",
     threads: _Threads = "1,all",
     rounds: _Rounds = 15,
     limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure layers one by one, at several sparsities and block sizes.
+    """Measure layers one by one, at several sparsities and block sizes, or in other schemes.
 
-    Example: `tvm-sparse bench layers --sets resnet50 --zeros 80 --filters 4,8 --threads 1`
+    Example: `tvm-sparse bench layers --sets resnet50 --zeros 80 --filters 4,8 --threads 1`;
+    N:M: `tvm-sparse bench layers --sets bert --schemes nm-2x4@0.5,nm-1x4@0.25 --threads 1`
     """
     from tvm_sparse.bench.run import measure_layers
 
+    crossed = _schemes(schemes, zeros) if schemes else []
     with _rows(as_json) as rows, stages() as tell:
         for number in _numbers_of_threads(threads):
             for name in sets.split(","):
                 shares = [_number(z, "zeros") / 100 for z in zeros.split(",")]
                 blocks = [_number(f, "filters") for f in filters.split(",")]
-                for row in measure_layers(name, shares, blocks, number, rounds, limit=limit):
+                for row in measure_layers(
+                    name, shares, blocks, number, rounds, limit=limit, schemes=crossed
+                ):
                     tell(f"{len(rows) + 1} cases: {name} {row.case} {row.scheme}, {number} threads")
                     rows.append(row)
 
