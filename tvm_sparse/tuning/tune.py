@@ -93,10 +93,7 @@ def tune(
             f"cannot run kernels for {profile.name!r}: this CPU lacks "
             f"{', '.join(profile.missing())}; tune on a machine that has them"
         )
-    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
-        example_inputs = (example_inputs,)
-    inputs = None if example_inputs is None else tuple(example_inputs)
-    tasks = extract(import_model(model, inputs, masks), profile)
+    tasks = extract(import_model(model, example_inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name
     tell = progress or (lambda state: None)
     tune_tasks(tasks, profile, path, trials, time, workers, seed, strategy, tell)
