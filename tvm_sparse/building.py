@@ -73,7 +73,7 @@ def build(
     profile = targets.load(target)
     tell("importing")
     mod = import_model(model, example_inputs, masks)
-    decide = None if database is None or not sparse else tuned(database, profile)
+    decide = None if database is None else tuned(database, profile, sparse)
     return compile_module(mod, profile, pipeline.pipeline(profile, sparse, decide), tell)
 
 

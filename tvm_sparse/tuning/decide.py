@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tvm_sparse.choose import Choice, choose, ways
+from tvm_sparse.choose import Choice, choose, stay_dense
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
@@ -15,7 +15,9 @@ from tvm_sparse.tuning import folder, provenance, records
 from tvm_sparse.tuning.task import identity, task_of
 
 
-def tuned(database: str | Path, target: Target) -> Callable[[Layer, Weight, Target], Choice]:
+def tuned(
+    database: str | Path, target: Target, sparse: bool = True
+) -> Callable[[Layer, Weight, Target], Choice]:
     """Return how to compute each layer, for `tvm_sparse.relay_passes.pack_sparse.PackSparse`.
 
     Inside TVM: ``relax.get_pipeline("tvm_sparse", decide=tuned("logs/here", target))``.
@@ -26,6 +28,8 @@ def tuned(database: str | Path, target: Target) -> Callable[[Layer, Weight, Targ
         A folder that `tvm_sparse.tune` wrote. Records of another machine or version are ignored,
         with a warning.
     target : Target
+    sparse : bool
+        Whether to use zeros.
 
     Raises
     ------
@@ -42,14 +46,14 @@ def tuned(database: str | Path, target: Target) -> Callable[[Layer, Weight, Targ
             stacklevel=3,
         )
 
+    base = choose if sparse else stay_dense
+
     def decide(layer: Layer, weight: Weight, target: Target) -> Choice:
-        choice = choose(layer, weight, target)
-        if not choice.is_sparse:
+        choice = base(layer, weight, target)
+        measured = known.get(identity(choice))
+        if measured is None:
             return choice
-        measured = known.get(identity(layer, choice, ways(layer, weight, choice.found)))
-        task = None if measured is None else task_of(layer, weight, target, choice)
-        if measured is None or task is None:
-            return choice
+        task = task_of(choice, weight, target)
         best = records.best(measured, task.default)
         found = None if best is None else task.chosen(best.sample)
         if best is None or found is None:

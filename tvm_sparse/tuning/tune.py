@@ -42,7 +42,7 @@ def tune(
     strategy: Strategy = "evolutionary",
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """Measure kernels for the sparse layers of a model, and record how long they take.
+    """Measure kernels for the layers of a model, and record how long they take.
 
     Layers of one kind are tuned once. The kernels that `build` would choose are measured first;
     what is found is used only if it stays faster than these when both are measured again in turns.
