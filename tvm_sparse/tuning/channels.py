@@ -14,7 +14,7 @@ _CHUNK = 16  # channels that are packed at a time, at most
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelSpace(Listed):
-    """Strips of a register tile, rows of a tile, channels packed at a time, taps unrolled."""
+    """Strips of a register tile, their number, channels packed at a time, taps unrolled."""
 
     @property
     def family(self) -> str:
@@ -24,7 +24,7 @@ class ChannelSpace(Listed):
     @property
     def names(self) -> tuple[str, ...]:
         """What the decisions are called."""
-        return "vectors", "rows", "chunk", "unroll"
+        return "vectors", "parts", "chunk", "unroll"
 
     @property
     def best(self) -> Kernel:
@@ -47,7 +47,7 @@ class ChannelSpace(Listed):
         assert isinstance(tile, Tile)
         return {
             "vectors": tile.vectors,
-            "rows": tile.rows,
+            "parts": tile.rows // (tile.vectors * tile.fold),
             "chunk": tile.chunk,
             "unroll": tile.taps,
         }

@@ -20,7 +20,7 @@ def tuned(
 ) -> Callable[[Layer, Weight, Target], Choice]:
     """Return how to compute each layer, for `tvm_sparse.relay_passes.pack_sparse.PackSparse`.
 
-    Inside TVM: ``relax.get_pipeline("tvm_sparse", decide=tuned("logs/here", target))``.
+    Inside TVM: ``relax.get_pipeline("tvm_sparse", target=target, database="logs/here")``.
 
     Parameters
     ----------

@@ -122,13 +122,13 @@ def tune_tasks(
         if open_:
             with tempfile.TemporaryDirectory() as shared, stopping_gently(tally):
                 bench = Bench(Path(shared), open_, opened, workers)
-                sound = _measure_defaults(bench, open_, tally)
+                sound = measure_defaults(bench, open_, tally)
                 open_ = [task for task in sound if not tally.enough(task)]
                 _search(bench, open_, tally, seed, strategy)
-                _confirm(bench, sound, tally)
+                confirm(bench, sound, tally)
 
 
-def _measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Task]:
+def measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Task]:
     """Measure what the cost formula chose; return the tasks for which that worked.
 
     The output of these kernels is what others are compared with.
@@ -176,7 +176,7 @@ def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int, strategy: 
     )
 
 
-def _confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
+def confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
     """Measure the fastest samples of each task again, in turns with the default."""
     known = records.by_task(bench.database)
     groups = [
