@@ -8,6 +8,7 @@ After, if w has zeros that pay::
 
     y = R.call_tir(sparse_conv2d, (x, values, offset, ptr), out_ty=...)
 
+Layers that stay dense are left to `LowerDense`, unless a kernel other than its own was decided on.
 The pattern of the zeros, the format and the kernel are found by `tvm_sparse.choose`; the weights
 are packed into constants here, at compile time.
 """
@@ -84,9 +85,9 @@ def _changes(
         weight = layers.weight_of(layer, value)
         choice = decide(layer, weight)
         nbytes = weight.nbytes
-        if choice.is_sparse:
-            bound = implement.sparse(choice, weight)
-            nbytes = bound.nbytes
+        if choice.is_sparse or choice.is_tuned_dense:
+            bound = implement.chosen(choice, weight)
+            nbytes = bound.nbytes if choice.is_sparse else nbytes
             changes[var] = functools.partial(
                 emit.layer_call, layer=layer, tile=choice.kernel.tile, bound=bound
             )

@@ -2,7 +2,7 @@
 
 A network's weights exceed the caches, so that each run streams them from memory, and a short inner
 loop that also reads inputs hides the stream from the hardware's own prefetcher. Schedules mark the
-loop over taps; here every tap asks for the cache lines that lie a fixed distance ahead::
+loop over taps with a distance; here every tap asks for the cache lines that lie so far ahead::
 
     for k in range(ptr[b + 1] - ptr[b]):       for k in range(ptr[b + 1] - ptr[b]):
         A[i] += W[ptr[b] + k, i] * ...     →       prefetch(W[ptr[b] + k + 128, 0])
@@ -21,7 +21,6 @@ from tvm import ir, tirx
 from tvm_sparse import compat
 from tvm_sparse.schedules.loops import STREAM
 
-_AHEAD = 2048  # bytes: what memory delivers, at 20 GB/s, while 50 taps of 8 × 3 are multiplied
 _LINE = 64
 _READ, _KEEP, _DATA = 0, 3, 1  # the arguments of llvm.prefetch: rw, locality, cache type
 
@@ -44,7 +43,8 @@ def _loop(loop: tirx.For) -> tirx.For:
     weight = _weight(loop)
     if weight is None:
         return compat.with_loop(loop, annotations=left)
-    ahead = [_prefetch(weight, line) for line in _lines(weight)]
+    nbytes = int(loop.annotations[STREAM])
+    ahead = [_prefetch(weight, line, nbytes) for line in _lines(weight)]
     return compat.with_loop(loop, body=tirx.SeqStmt([*ahead, loop.body]), annotations=left)
 
 
@@ -66,10 +66,10 @@ def _lines(weight: Any) -> range:
     return range(0, int(weight.source.shape[-1]), per_line)
 
 
-def _prefetch(weight: Any, element: int) -> tirx.Evaluate:
+def _prefetch(weight: Any, element: int, ahead: int) -> tirx.Evaluate:
     *outer, tap, _ = weight.indices
     width = int(weight.source.shape[-1])
-    taps = _AHEAD * 8 // (tvm.DataType(str(weight.ty.dtype)).bits * width)
+    taps = ahead * 8 // (tvm.DataType(str(weight.ty.dtype)).bits * width)
     index = [*outer, tap + max(taps, 1), tirx.IntImm(tap.ty.dtype, element)]
     address = tirx.address_of(tirx.BufferLoad(weight.source, index))
     hints = [tirx.IntImm("int32", hint) for hint in (_READ, _KEEP, _DATA)]

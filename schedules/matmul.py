@@ -21,6 +21,10 @@ from tvm.target import Target
 
 from tvm_sparse.schedules import loops
 
+_VECTORS, _ROWS = 4, 8  # of the largest register tile
+_PIPELINED = 8  # multiply-adds that run at a time: fewer take as long
+_LOAD = 0.3  # of a multiply-add's time
+
 
 def rule(
     func: tirx.PrimFunc, target: Target, tunable: bool, lanes: int, registers: int
@@ -33,9 +37,7 @@ def rule(
     last = loops.inline_all(sch)
     *batch, m, n, k = sch.get_loops(product)
     size_m, size_n = loops.extent(sch, m), loops.extent(sch, n)
-    vectors = max(min(-(-size_n // lanes), 3), 1)
-    most = max((registers - vectors - 2) // vectors, 1)
-    rows = max(d for d in range(1, min(most, 8) + 1) if size_m % d == 0)
+    vectors, rows = _register_tile(size_m, -(-size_n // lanes), registers)
     tile_m, row = sch.split(m, [None, rows])
     tile_n, vector, lane = sch.split(n, [None, vectors, lanes])
     sch.reorder(*batch, tile_m, tile_n, k, row, vector, lane)
@@ -51,6 +53,23 @@ def rule(
     sch.parallel(outer)
     loops.fill_registers(sch, product, k)
     return sch
+
+
+def _register_tile(rows: int, vectors: int, registers: int) -> tuple[int, int]:
+    """Return the vectors and rows that compute so many with the fewest multiply-adds and loads."""
+    tried = [
+        (v, r)
+        for v in range(1, min(vectors, _VECTORS) + 1)
+        for r in range(1, min(rows, _ROWS) + 1)
+        if v * r + v + 1 < registers
+    ]
+
+    def cost(tile: tuple[int, int]) -> float:
+        v, r = tile
+        tiles = -(-vectors // v) * -(-rows // r)
+        return tiles * (max(v * r, _PIPELINED) + _LOAD * (v + r))
+
+    return min(tried, key=cost)
 
 
 def _product(sch: s_tir.Schedule) -> Any:

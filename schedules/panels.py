@@ -24,6 +24,7 @@ from tvm_sparse.schedules import loops
 from tvm_sparse.tile import PanelTile
 
 PANEL = "tvm_sparse.panel"
+AHEAD = 16384  # bytes: rows are few, so that weights come as fast as caches deliver them
 
 
 def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule | None:
@@ -42,7 +43,7 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     sch.reorder(panel, tiles, k, row, vector, lane)
     store_registers(sch, product, last, tile)
     loops.fill_registers(sch, product, k)
-    loops.stream_weights(sch, k)
+    loops.stream_weights(sch, k, AHEAD)
     return sch
 
 

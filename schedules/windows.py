@@ -41,5 +41,5 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     sch.reorder(panel, tiles, g, window, slot, vector, row, lane)
     panels.store_registers(sch, product, last, tile)
     loops.fill_registers(sch, product, g)
-    loops.stream_weights(sch, slot)
+    loops.stream_weights(sch, slot, panels.AHEAD)
     return sch

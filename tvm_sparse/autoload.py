@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 
@@ -13,7 +14,13 @@ def register() -> None:
         relax.register_pipeline("tvm_sparse")(_pipeline)
 
 
-def _pipeline(**options: Any) -> Any:
+def _pipeline(database: str | Path | None = None, **options: Any) -> Any:
+    """Return `tvm_sparse.relay_passes.pipeline.pipeline`, with kernels from a database."""
+    from tvm_sparse.relay_passes import scope
     from tvm_sparse.relay_passes.pipeline import pipeline
+    from tvm_sparse.tuning.decide import tuned
 
+    if database is not None:
+        options["target"] = scope.current(options.get("target"))
+        options["decide"] = tuned(database, options["target"], options.get("sparse", True))
     return pipeline(**options)

@@ -75,12 +75,8 @@ def build(
     tell = progress or (lambda stage: None)
     profile = targets.load(target)
     tell("importing")
-    if isinstance(example_inputs, list):
-        example_inputs = tuple(example_inputs)
-    if example_inputs is not None and not isinstance(example_inputs, tuple):
-        example_inputs = (example_inputs,)
     mod = import_model(model, example_inputs, masks)
-    decide = None if database is False or not sparse else tuned(database, profile)
+    decide = None if database is False else tuned(database, profile, sparse)
     remark = "" if decide is None else packaged.remark(profile)
     mod = record.note(mod, remark) if remark else mod
     return compile_module(mod, profile, pipeline.pipeline(profile, sparse, decide), tell)

@@ -11,7 +11,7 @@ and the stray weights one by one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,47 @@ NAMED = (
 _CORES = ("filter", "channel", "block", "one_by_n", "block_punched", "periodic", "regrouped")
 
 
+Option = tuple[str, Block]  # a format and its block
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A weight as a core that keeps to a pattern, and the rest.
+
+    Parameters
+    ----------
+    used, rest : Scheme
+        How the two are stored.
+    core, strays : Work
+        What a kernel multiplies for each.
+    share : float
+        Share of the weights that are apart from the pattern.
+    """
+
+    used: Scheme
+    rest: Scheme
+    core: Work
+    strays: Work
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ways:
+    """How a weight may be stored.
+
+    Parameters
+    ----------
+    rows : dict of (str, tuple of int) to Work
+        Formats and blocks, and what a kernel over row blocks multiplies for each; empty where
+        zeros are not used.
+    parts : Parts, optional
+        In two parts, if few weights keep a pattern from being a core.
+    """
+
+    rows: dict[Option, Work] = field(default_factory=dict)
+    parts: Parts | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """How one layer will be computed, and why.
@@ -57,6 +98,8 @@ class Choice:
     reason : str
     rest : Scheme, optional
         How the weights outside of a core are stored.
+    ways : Ways
+        How else the weight may be stored.
     """
 
     layer: Layer
@@ -66,11 +109,17 @@ class Choice:
     dense: Kernel
     reason: str
     rest: Scheme | None = None
+    ways: Ways = field(default_factory=Ways, compare=False, repr=False)
 
     @property
     def is_sparse(self) -> bool:
         """Whether zeros are skipped."""
         return self.used.format != "dense"
+
+    @property
+    def is_tuned_dense(self) -> bool:
+        """Whether no zeros are skipped, by another kernel than the cost formula likes best."""
+        return not self.is_sparse and self.kernel != self.dense
 
     @property
     def stored(self) -> str:
@@ -94,13 +143,13 @@ def choose(layer: Layer, weight: Weight, target: Target) -> Choice:
         reason = "no zeros" if density == 1.0 else "one channel a filter: nothing to skip"
         return _stay(layer, as_dense, dense, reason)
     found = find(weight)
-    best = min(_candidates(layer, weight, found, target), key=lambda c: c[1].seconds)
-    (name, _), sparse = best
+    known = ways(layer, weight, found)
+    option, sparse = min(_candidates(layer, weight, known, target), key=lambda c: c[1].seconds)
     gain = dense.seconds / sparse.seconds
     if sparse.seconds > _MARGIN * dense.seconds:
-        reason = f"{1 - density:.0%} zeros as {name} would run {gain:.2f}× as fast as dense"
-        return _stay(layer, found, dense, reason)
-    return _use(layer, weight, found, dense, *best)
+        reason = f"{1 - density:.0%} zeros as {option[0]} would run {gain:.2f}× as fast as dense"
+        return _stay(layer, found, dense, reason, known)
+    return _use(layer, found, dense, option, sparse, known)
 
 
 def stay_dense(layer: Layer, weight: Weight, target: Target) -> Choice:
@@ -113,9 +162,10 @@ def stay_dense(layer: Layer, weight: Weight, target: Target) -> Choice:
 def candidates(layer: Layer, weight: Weight, target: Target) -> list[Choice]:
     """Return every way to compute a layer that `choose` compares, the dense one first."""
     found, dense = find(weight), kernel.dense(layer, target)
-    options = [] if layer.depthwise else _candidates(layer, weight, found, target)
-    sparse = [_use(layer, weight, found, dense, *option) for option in options]
-    return [_stay(layer, found, dense, "every weight"), *sparse]
+    known = Ways() if layer.depthwise else ways(layer, weight, found)
+    options = _candidates(layer, weight, known, target)
+    sparse = [_use(layer, found, dense, *option, known) for option in options]
+    return [_stay(layer, found, dense, "every weight", known), *sparse]
 
 
 def find(weight: Weight) -> Scheme:
@@ -133,11 +183,13 @@ def find(weight: Weight) -> Scheme:
     return Scheme(format=name, block=fitting[name], density=density)
 
 
-def ways(layer: Layer, weight: Weight, found: Scheme) -> dict[tuple[str, Block], Work]:
-    """Return the formats and blocks in which a weight may be stored, and what each multiplies."""
-    options: list[tuple[str, Block]] = [(found.format, found.block), ("unstructured", ())]
+def ways(layer: Layer, weight: Weight, found: Scheme) -> Ways:
+    """Return the ways in which a weight may be stored, and what each multiplies."""
+    options: list[Option] = [(found.format, found.block), ("unstructured", ())]
     options += [("block_punched", (filters, 1)) for filters in SHARED]
-    return {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
+    rows = {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
+    near = nearest(weight, _CORES) if found.format in ("unstructured", "pattern") else None
+    return Ways(rows=rows, parts=None if near is None else _parts(layer, weight, near))
 
 
 def row_blocks(layer: Layer, weight: Weight, used: Scheme, every: bool = False) -> RowBlocks:
@@ -162,28 +214,30 @@ def _rounded(density: float) -> float:
     return max(round(float(density), 4), 1e-4)
 
 
-def _stay(layer: Layer, found: Scheme, dense: Kernel, reason: str) -> Choice:
-    used = Scheme(format="dense")
-    return Choice(layer=layer, found=found, used=used, kernel=dense, dense=dense, reason=reason)
+def _stay(
+    layer: Layer, found: Scheme, dense: Kernel, reason: str, known: Ways | None = None
+) -> Choice:
+    return Choice(
+        layer=layer,
+        found=found,
+        used=Scheme(format="dense"),
+        kernel=dense,
+        dense=dense,
+        reason=reason,
+        ways=known or Ways(),
+    )
 
 
 def _use(
-    layer: Layer,
-    weight: Weight,
-    found: Scheme,
-    dense: Kernel,
-    option: tuple[str, Block],
-    sparse: Kernel,
+    layer: Layer, found: Scheme, dense: Kernel, option: Option, sparse: Kernel, known: Ways
 ) -> Choice:
     """Return the decision for a sparse kernel."""
     used = Scheme(format=option[0], block=option[1], density=found.density)
     reason, rest = f"predicted {dense.seconds / sparse.seconds:.1f}× as fast as dense", None
     if sparse.rest is not None:
-        parts = split_up(layer, weight, used)
-        used = replace(used, density=_rounded(np.count_nonzero(parts.core) / weight.size))
-        density = _rounded(np.count_nonzero(parts.rest) / weight.size)
-        rest = Scheme(format="unstructured", density=density)
-        reason += f", {parts.strays:.1%} of the weights apart from the pattern"
+        assert known.parts is not None
+        used, rest = known.parts.used, known.parts.rest
+        reason += f", {known.parts.share:.1%} of the weights apart from the pattern"
     return Choice(
         layer=layer,
         found=found,
@@ -192,18 +246,22 @@ def _use(
         dense=dense,
         reason=reason,
         rest=rest,
+        ways=known,
     )
 
 
 def _candidates(
-    layer: Layer, weight: Weight, found: Scheme, target: Target
-) -> list[tuple[tuple[str, Block], Kernel]]:
-    works = ways(layer, weight, found)
+    layer: Layer, weight: Weight, known: Ways, target: Target
+) -> list[tuple[Option, Kernel]]:
     kernels = [
-        (option, _kernel(layer, weight, *option, work, target)) for option, work in works.items()
+        (option, _kernel(layer, weight, *option, work, target))
+        for option, work in known.rows.items()
     ]
-    near = nearest(weight, _CORES) if found.format in ("unstructured", "pattern") else None
-    return kernels if near is None else [*kernels, (near, _two_parts(layer, weight, near, target))]
+    if known.parts is None:
+        return kernels
+    parts = known.parts
+    both = kernel.two_parts(layer, parts.core, parts.strays, target)
+    return [*kernels, ((parts.used.format, parts.used.block), both)]
 
 
 def _kernel(
@@ -219,17 +277,23 @@ def _kernel(
     return min(found, key=lambda kernel: kernel.seconds)
 
 
-def _two_parts(layer: Layer, weight: Weight, near: tuple[str, Block], target: Target) -> Kernel:
-    """Return the kernel for a core in a format, and the rest one by one."""
-    parts = split_up(layer, weight, Scheme(format=near[0], block=near[1]))
-    core = _work(layer, parts.core, *near)
-    rest = Work(
-        blocks=max(core.blocks * core.filters, layer.filters),
-        taps=int(np.count_nonzero(parts.rest)),
-        filters=1,
-        reordered=core.reordered,
+def _parts(layer: Layer, weight: Weight, near: Option) -> Parts:
+    """Return a weight as a core in a format, and the rest one by one."""
+    used = Scheme(format=near[0], block=near[1])
+    split = split_up(layer, weight, used)
+    core, single = _work(layer, split.core, *near), np.count_nonzero(split.rest)
+    return Parts(
+        used=replace(used, density=_rounded(np.count_nonzero(split.core) / weight.size)),
+        rest=Scheme(format="unstructured", density=_rounded(single / weight.size)),
+        core=core,
+        strays=Work(
+            blocks=max(core.blocks * core.filters, layer.filters),
+            taps=int(single),
+            filters=1,
+            reordered=core.reordered,
+        ),
+        share=split.strays,
     )
-    return kernel.two_parts(layer, core, rest, target)
 
 
 def _work(layer: Layer, weight: Weight, name: str, block: Block) -> Work:

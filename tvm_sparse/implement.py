@@ -49,6 +49,13 @@ class Implementation:
         return sum(array.nbytes for array in self.constants)
 
 
+def chosen(choice: Choice, weight: Weight) -> Implementation:
+    """Return the implementation of a choice for a weight of its layer."""
+    if choice.is_sparse:
+        return sparse(choice, weight)
+    return dense(choice.layer, choice.kernel, weight)
+
+
 def sparse(choice: Choice, weight: Weight) -> Implementation:
     """Return the implementation of a sparse choice for a weight of its layer."""
     layer, kernel = choice.layer, choice.kernel

@@ -61,12 +61,14 @@ def dense(layer: Layer, target: Target) -> Kernel:
         return by_channels(layer, target)
     if layer.op == "linear":
         return min(_dense_panels(layer, target), key=lambda kernel: kernel.seconds)
-    found = []
-    for filters in (1, 2, 4, 8):
-        blocks = -(-layer.filters // layer.groups // filters) * layer.groups
-        work = Work(blocks=blocks, taps=blocks * layer.taps, filters=filters, indexed=False)
-        found.append(tiles(layer, work, target, rows=(filters,)))
+    found = [tiles(layer, every_tap(layer, rows), target, (rows,)) for rows in (1, 2, 4, 8)]
     return min(found, key=lambda kernel: kernel.seconds)
+
+
+def every_tap(layer: Layer, filters: int) -> Work:
+    """Return what a dense kernel multiplies whose blocks have so many filters."""
+    blocks = -(-layer.filters // layer.groups // filters) * layer.groups
+    return Work(blocks=blocks, taps=blocks * layer.taps, filters=filters, indexed=False)
 
 
 def sparse(layer: Layer, work: Work, target: Target) -> Kernel:
@@ -147,35 +149,45 @@ def register_tiles(
 
 @cache
 def by_channels(layer: Layer, target: Target) -> Kernel:
-    """Return the kernel of a depthwise convolution or a pooling window."""
-    best: Kernel | None = None
-    fold = _fold(layer, target.lanes)
-    strips = -(-layer.output[1] // fold)
+    """Return the best kernel of a depthwise convolution or a pooling window."""
     taps = _unrolled(layer, target)
     most = target.registers // (4 if taps == layer.taps else 2)
-    for vectors in range(1, min(most, strips, 8) + 1):
+    found = (
+        channel_kernel(plane, vectors, _channels(plane, target), taps, target)
+        for plane, vectors in channel_planes(layer, target, min(most, 8))
+    )
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def channel_planes(layer: Layer, target: Target, most: int) -> Iterator[tuple[Plane, int]]:
+    """Yield the tiles of rows that stay in L1, with the strips of a register tile, up to `most`."""
+    fold = _fold(layer, target.lanes)
+    strips = -(-layer.output[1] // fold)
+    for vectors in range(1, min(most, strips) + 1):
         for parts in range(1, -(-strips // vectors) + 1):
             rows = parts * vectors * fold
             plane = Plane(layer=layer, step=target.lanes, rows=rows, fold=fold)
             if parts > 1 and (plane.channel + plane.length) * 4 > _L1_SHARE * target.l1:
                 break
-            tile = Tile(
-                filters=1,
-                vectors=vectors,
-                last=vectors,
-                lanes=target.lanes,
-                chunk=_channels(plane, target),
-                rows=rows,
-                fold=fold,
-                strip=plane.strip // target.lanes,
-                taps=taps,
-                parallel="channels",
-            )
-            seconds = cost.channel_seconds(plane, tile, target) / target.cores
-            if best is None or seconds < best.seconds:
-                best = Kernel(tile=tile, plane=plane, seconds=seconds)
-    assert best is not None
-    return best
+            yield plane, vectors
+
+
+def channel_kernel(plane: Plane, vectors: int, chunk: int, taps: int, target: Target) -> Kernel:
+    """Return a kernel that works channel by channel; `chunk` of them are packed at a time."""
+    tile = Tile(
+        filters=1,
+        vectors=vectors,
+        last=vectors,
+        lanes=target.lanes,
+        chunk=chunk,
+        rows=plane.rows,
+        fold=plane.fold,
+        strip=plane.strip // target.lanes,
+        taps=taps,
+        parallel="channels",
+    )
+    seconds = cost.channel_seconds(plane, tile, target) / target.cores
+    return Kernel(tile=tile, plane=plane, seconds=seconds)
 
 
 def _fold(layer: Layer, lanes: int) -> int:
@@ -204,13 +216,24 @@ def _channels(plane: Plane, target: Target) -> int:
 
 
 def tile_of(
-    plane: Plane, work: Work, filters: int, vectors: int, target: Target, chunk: int = CHUNK
+    plane: Plane,
+    work: Work,
+    filters: int,
+    vectors: int,
+    target: Target,
+    chunk: int = CHUNK,
+    by_tiles: bool | None = None,
 ) -> Tile:
-    """Return the cuts around a register tile; at most `chunk` rows are computed, then stored."""
+    """Return the cuts around a register tile; at most `chunk` rows are computed, then stored.
+
+    `by_tiles` says whether threads divide tiles, where chunks of filters could be divided too; by
+    default they do if these are many, or as many for each.
+    """
     layer = plane.layer
     rows = work.blocks * work.filters
     parts = plane.all_tiles
-    by_tiles = target.cores == 1 or parts >= 2 * target.cores or parts % target.cores == 0
+    if by_tiles is None:
+        by_tiles = target.cores == 1 or parts >= 2 * target.cores or parts % target.cores == 0
     chunk = _chunk(rows, filters, 1 if by_tiles else target.cores, chunk)
     ragged_groups = layer.groups > 1 and layer.filters // layer.groups % work.filters
     uneven = -(-layer.filters // chunk) != rows // chunk
@@ -249,19 +272,17 @@ def _chunk(rows: int, filters: int, threads: int, chunk: int) -> int:
 
 def _dense_panels(layer: Layer, target: Target) -> Iterator[Kernel]:
     for vectors in (1, 2, 3, 4, 8):
-        filters = vectors * target.lanes
-        blocks = -(-layer.filters // filters)
-        work = Work(blocks=blocks, taps=blocks * layer.channels, filters=filters, indexed=False)
-        yield from _panels(layer, work, target)
+        yield from panels(layer, every_tap(layer, vectors * target.lanes), target)
 
 
 def sparse_panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
     """Yield the kernels over row blocks with filters in lanes; none if blocks do not fit lanes."""
     if work.filters & (work.filters - 1) == 0 and not work.reordered:
-        yield from _panels(layer, work, target)
+        yield from panels(layer, work, target)
 
 
-def _panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
+def panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
+    """Yield the kernels with the filters of a block in lanes, by rows of the register tile."""
     vectors = max(work.filters // target.lanes, 1)
     for rows in range(1, min(layer.positions, 12) + 1):
         if rows * vectors + vectors + 1 < target.registers:
@@ -280,7 +301,6 @@ def _panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
 def dense_panel(layer: Layer, target: Target, filters: int, rows: int) -> Kernel:
     """Return the dense kernel with a given register tile, rows over threads."""
     tile = PanelTile(filters=filters, rows=rows, lanes=target.lanes, parallel="rows")
-    blocks = -(-layer.filters // filters)
-    work = Work(blocks=blocks, taps=blocks * layer.channels, filters=filters, indexed=False)
+    work = every_tap(layer, filters)
     seconds = cost.panel_seconds(layer, tile, work, target, target.cores)
     return Kernel(tile=tile, plane=None, seconds=seconds)

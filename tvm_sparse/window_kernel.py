@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from tvm_sparse import cost, windows
@@ -23,21 +24,26 @@ def best(layer: Layer, slots: int, target: Target) -> Kernel | None:
     None if the layer is no linear one, has fewer channels than a window, or if the target has no
     permutation that is steered by a vector.
     """
+    steps = (max(windows.PER_WORD // slots, 1),)
+    return min(kernels(layer, slots, target, steps), key=lambda k: k.seconds, default=None)
+
+
+def kernels(layer: Layer, slots: int, target: Target, steps: Iterable[int]) -> Iterator[Kernel]:
+    """Yield the kernels that fit registers, of so many windows a step; none as `best` says."""
     if layer.op != "linear" or not target.permute or target.lanes > _CHANNELS:
-        return None
+        return
     if layer.channels < target.lanes:
-        return None
-    return min(_kernels(layer, slots, target), key=lambda kernel: kernel.seconds)
-
-
-def _kernels(layer: Layer, slots: int, target: Target) -> Iterator[Kernel]:
-    for vectors in range(1, _VECTORS + 1):
+        return
+    for step, vectors in product(steps, range(1, _VECTORS + 1)):
         for rows in range(1, min(layer.positions, _ROWS) + 1):
             if _fits(rows, vectors, target):
-                tile = _tile(layer, slots, rows, vectors, target)
-                nbytes = _nbytes(layer, tile)
-                seconds = cost.window_seconds(layer, tile, nbytes, target, target.cores)
-                yield Kernel(tile=tile, plane=None, seconds=seconds)
+                yield kernel_of(layer, _tile(layer, slots, rows, vectors, step, target), target)
+
+
+def kernel_of(layer: Layer, tile: WindowTile, target: Target) -> Kernel:
+    """Return the kernel of a tile."""
+    seconds = cost.window_seconds(layer, tile, _nbytes(layer, tile), target, target.cores)
+    return Kernel(tile=tile, plane=None, seconds=seconds)
 
 
 def _fits(rows: int, vectors: int, target: Target) -> bool:
@@ -45,7 +51,9 @@ def _fits(rows: int, vectors: int, target: Target) -> bool:
     return rows * vectors + rows + vectors + 2 < target.registers
 
 
-def _tile(layer: Layer, slots: int, rows: int, vectors: int, target: Target) -> WindowTile:
+def _tile(
+    layer: Layer, slots: int, rows: int, vectors: int, step: int, target: Target
+) -> WindowTile:
     filters = vectors * target.lanes
     panels = -(-layer.filters // filters)
     return WindowTile(
@@ -54,7 +62,7 @@ def _tile(layer: Layer, slots: int, rows: int, vectors: int, target: Target) -> 
         lanes=target.lanes,
         parallel="panels" if panels >= target.cores else "rows",
         slots=slots,
-        step=max(windows.PER_WORD // slots, 1),
+        step=step,
         permute=target.permute,
     )
 

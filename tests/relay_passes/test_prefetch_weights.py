@@ -31,7 +31,7 @@ def product(filters, stream, dtype="float32"):
     return tvm.IRModule({"main": main})
 
 
-MARKED = {"tvm_sparse.stream": 1}
+MARKED = {"tvm_sparse.stream": 2048}
 
 
 def prefetches(mod: tvm.IRModule) -> list[str]:
@@ -44,9 +44,10 @@ def asks_for(tap: int, element: int) -> str:
     return f"T.prefetch(T.address_of(W[{index}]), 0, 3, 1)"
 
 
-def test_a_marked_loop_asks_for_weights_that_lie_two_kilobytes_ahead() -> None:
-    after = PrefetchWeights()(product(8, MARKED))
-    assert prefetches(after) == [asks_for(2048 // (8 * 4), 0)]
+def test_a_marked_loop_asks_for_weights_that_lie_as_far_ahead_as_it_says() -> None:
+    for ahead in (2048, 16384):
+        after = PrefetchWeights()(product(8, {"tvm_sparse.stream": ahead}))
+        assert prefetches(after) == [asks_for(ahead // (8 * 4), 0)]
 
 
 def test_every_cache_line_of_a_tap_is_asked_for_once() -> None:

@@ -41,6 +41,14 @@ FUNCTIONS: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], .
     "sum of everything": (lambda x: x.sum(), ((3, 5, 7),)),
     "largest of a row": (lambda x: x.max(-1).values, ((64, 300),)),
     "attention scores": (lambda a, b: a @ b.transpose(-1, -2), ((2, 3, 50, 16), (2, 3, 50, 16))),
+    "masked scores of a prime number of rows": (
+        lambda a, b, mask: a @ b.transpose(-1, -2) / 4 + mask,
+        ((2, 3, 29, 16), (2, 3, 29, 16), (29, 29)),
+    ),
+    "product of a prime number of rows, scaled and added": (
+        lambda a, b, c: (a @ b).relu() * 3 + c,
+        ((3, 13, 24), (3, 24, 37), (3, 13, 37)),
+    ),
     "product with a ragged width": (lambda a, b: a @ b, ((3, 13, 24), (3, 24, 37))),
     "product of single rows": (lambda a, b: a @ b, ((4, 1, 20), (4, 20, 19))),
     "broadcast addition": (lambda a, b: a + b, ((2, 8, 5, 7), (1, 8, 1, 1))),

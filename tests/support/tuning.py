@@ -9,9 +9,10 @@ import numpy as np
 from tvm.s_tir import meta_schedule as ms
 
 from support import kernels
-from tvm_sparse import formats, targets
-from tvm_sparse.choose import choose
+from tvm_sparse import formats, targets, window_kernel, windows
+from tvm_sparse.choose import candidates, choose
 from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.kernel import by_patterns
 from tvm_sparse.layer import Layer
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.tuning import sampling
@@ -21,6 +22,11 @@ from tvm_sparse.tuning.task import Task, task_of
 CONV = Layer(op="conv2d", weight=(32, 24, 3, 3), input=(1, 15, 13), padding=(1, 1, 1, 1), name="a")
 POINTWISE = Layer(op="conv2d", weight=(64, 64, 1, 1), input=(1, 14, 14), name="b")
 MATRIX = Layer(op="linear", weight=(64, 96), input=(1,), name="c")
+DEPTHWISE = Layer(
+    op="conv2d", weight=(24, 1, 3, 3), input=(1, 15, 13), padding=(1, 1, 1, 1), groups=24, name="d"
+)
+RAGGED = Layer(op="linear", weight=(70, 40), input=(13,), name="e")
+DENSE = "unstructured@1.0"
 
 
 def pruned(layer: Layer, scheme: str = "one_by_n-4@0.2", seed: int = 0) -> Weight:
@@ -34,9 +40,57 @@ def task(layer: Layer = CONV, scheme: str = "", seed: int = 0) -> Task:
     scheme = scheme or ("one_by_n-16@0.1" if layer.op == "linear" else "one_by_n-4@0.2")
     target = replace(targets.load("x86"), cores=1)
     weight = pruned(layer, scheme, seed)
-    found = task_of(layer, weight, target, choose(layer, weight, target))
-    assert found is not None
-    return found
+    return task_of(choose(layer, weight, target), weight, target)
+
+
+def by_pattern() -> Task:
+    """A task whose kernel runs pattern by pattern, whether that pays or not."""
+    weight, target = pruned(CONV, "pattern-4x8@0.25"), targets.load("x86")
+    choice = choose(CONV, weight, target)
+    work = choice.ways.rows["pattern", choice.found.block]
+    kernel = by_patterns(CONV, work, choice.found.block[1], target)
+    return task_of(replace(choice, used=choice.found, kernel=kernel), weight, target)
+
+
+def in_windows() -> Task:
+    """A task whose lanes select their inputs, whether that pays or not."""
+    weight, target = pruned(RAGGED, "nm-2x4@0.5"), replace(targets.load("x86"), cores=2)
+    choice = choose(RAGGED, weight, target)
+    kernel = window_kernel.best(RAGGED, windows.slots(weight != 0, target.lanes), target)
+    assert kernel is not None
+    return task_of(replace(choice, used=choice.found, kernel=kernel), weight, target)
+
+
+def in_two_parts() -> Task:
+    """A task whose weight is stored as a core and a rest, whether that pays or not."""
+    weight, target = pruned(CONV, "block_punched-8x1@0.2"), targets.load("x86")
+    weight[::9, ::7, 1, 1] = 0.5
+    (choice,) = (way for way in candidates(CONV, weight, target) if way.rest is not None)
+    return task_of(choice, weight, target)
+
+
+def families() -> dict[str, Task]:
+    """One small task of each family of kernels, for several cores."""
+    cases = {
+        "tiles": (CONV, "one_by_n-4@0.2"),
+        "single weights": (POINTWISE, "unstructured@0.1"),
+        "panels": (MATRIX, "one_by_n-16@0.1"),
+        "dense tiles": (CONV, DENSE),
+        "dense in place": (POINTWISE, DENSE),
+        "dense panels": (RAGGED, DENSE),
+        "channels": (DEPTHWISE, DENSE),
+    }
+    target = replace(targets.load("x86"), cores=2)
+    found = {}
+    for name, (layer, scheme) in cases.items():
+        weight = pruned(layer, scheme)
+        found[name] = task_of(choose(layer, weight, target), weight, target)
+    return {
+        **found,
+        "patterns": by_pattern(),
+        "parts": in_two_parts(),
+        "windows": in_windows(),
+    }
 
 
 def samples(task: Task, number: int, seed: int = 0) -> list[Sample]:

@@ -15,8 +15,7 @@ def predicted(task: Task, sample: Sample) -> float:
 
 
 def test_a_subject_is_written_and_read() -> None:
-    for layer in (tuning.CONV, tuning.POINTWISE, tuning.MATRIX):
-        task = tuning.task(layer)
+    for task in tuning.families().values():
         again = subject.read(subject.write(task), task.target)
         assert again.layer == task.layer
         assert again.spaces == task.spaces

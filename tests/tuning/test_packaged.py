@@ -21,13 +21,11 @@ from tvm_sparse.tuning.task import task_of
 
 LAYER, TARGET = tuning.POINTWISE, targets.load("x86")
 WEIGHT = tuning.pruned(LAYER)
-TASK = task_of(LAYER, WEIGHT, TARGET, choose(LAYER, WEIGHT, TARGET))
-assert TASK is not None
+TASK = task_of(choose(LAYER, WEIGHT, TARGET), WEIGHT, TARGET)
 
 
 def write(path: Path, seconds: float, number: int = 0) -> str:
     """Write a database in which a sample is faster than the default; return its kernel."""
-    assert TASK is not None
     sample = tuning.samples(TASK, 3)[number]
     chosen = TASK.chosen(sample)
     assert chosen is not None and sample != TASK.default

@@ -11,8 +11,6 @@ from support import tuning
 from tvm_sparse import targets
 from tvm_sparse.choose import choose
 from tvm_sparse.frontend import import_model
-from tvm_sparse.layer import Layer
-from tvm_sparse.tile import WindowTile
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.task import task_of
 
@@ -33,18 +31,14 @@ def test_other_shapes_do_not_collide() -> None:
     assert tuning.task(wider).identity != tuning.task().identity
 
 
-def test_layers_that_stay_dense_are_no_tasks() -> None:
-    target, weight = targets.load("x86"), tuning.pruned(tuning.CONV, "unstructured@1.0")
-    choice = choose(tuning.CONV, weight, target)
-    assert task_of(tuning.CONV, weight, target, choice) is None
-
-
-def test_kernels_without_a_space_are_no_tasks() -> None:
-    target, layer = targets.load("x86"), Layer(op="linear", weight=(64, 64), input=(32,), name="d")
-    weight = tuning.pruned(layer, "nm-1x4@0.25")
-    choice = choose(layer, weight, target)
-    if isinstance(choice.kernel.tile, WindowTile):
-        assert task_of(layer, weight, target, choice) is None
+def test_layers_whose_zeros_are_not_used_share_a_record_by_their_shape() -> None:
+    target = targets.load("x86")
+    found = [
+        task_of(choose(tuning.CONV, weight, target), weight, target)
+        for weight in (tuning.pruned(tuning.CONV, "unstructured@1.0", seed) for seed in (0, 1))
+    ]
+    assert found[0].identity == found[1].identity == f"{tuning.CONV.key}; dense"
+    assert [space.name for space in found[0].spaces] == ["tiles dense"]
 
 
 def test_layers_of_one_kind_are_one_task_of_a_model() -> None:

@@ -93,6 +93,21 @@ def test_build_uses_what_was_measured_to_be_faster(tmp_path: Path) -> None:
     kernels.assert_close(compiled(X), model()(X).detach())
 
 
+@pytest.mark.parametrize("sparse", [True, False])
+def test_build_uses_it_for_dense_layers_too(tmp_path: Path, sparse: bool) -> None:
+    layers = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.Conv2d(16, 24, 1)).eval()
+    tasks = extract(import_model(layers, X, None), targets.load("x86"))
+    with folder.writing(tmp_path, tasks[0].target) as database:
+        for task in tasks:
+            (other,) = tuning.samples(task, 2)[-1:]
+            tuning.record(database, task, task.default, [[2e-5] * records.ROUNDS])
+            tuning.record(database, task, other, [[1e-5] * records.ROUNDS])
+    compiled = ts.build(layers, example_inputs=X, database=tmp_path, sparse=sparse)
+    for row in compiled.report.rows:
+        assert (row.stored, row.reason[:5]) == ("dense", "tuned")
+    kernels.assert_close(compiled(X), layers(X).detach())
+
+
 def test_records_of_another_version_are_ignored_with_a_word(tmp_path: Path) -> None:
     (task,) = extract(import_model(model(), (X,), None), targets.load("x86"))
     with folder.writing(tmp_path, task.target) as database:
@@ -110,9 +125,10 @@ def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
         ts.tune(model(), example_inputs=X)
 
 
-def test_a_network_without_zeros_has_nothing_to_tune(tmp_path: Path) -> None:
-    dense = nn.Linear(8, 8).eval()
+def test_a_network_without_layers_has_nothing_to_tune(tmp_path: Path) -> None:
     told: list[Progress] = []
-    ts.tune(dense, example_inputs=torch.zeros(1, 8), database=tmp_path, progress=told.append)
+    ts.tune(
+        nn.ReLU().eval(), example_inputs=torch.zeros(1, 8), database=tmp_path, progress=told.append
+    )
     assert told[-1].total == 0
     assert np.isfinite(told[-1].default)

@@ -169,6 +169,30 @@ def tune(
     print(f"wrote {database}: {len(found)} kinds of layers")
 
 
+def spaces(
+    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,bert.")] = "resnet50",
+    schemes: Annotated[
+        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
+    ] = "one_by_n-4",
+    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    samples: Annotated[int, typer.Option(help="Kernels to build from each space.", min=1)] = 1,
+    size: Annotated[
+        int, typer.Option(help="Height and width of the image; 224 is full size.")
+    ] = 224,
+    as_json: Json = False,
+) -> None:
+    """Draw samples from the design spaces of tuning, and tell which share are valid kernels.
+
+    Example: `tvm-sparse bench spaces --names bert --schemes nm-2x4@0.5 --samples 4`
+    """
+    from tvm_sparse.bench.spaces import survey_network
+
+    with _rows(as_json, "spaces_table") as rows, stages() as tell:
+        for name in names.split(","):
+            for scheme in _schemes(schemes, zeros):
+                rows.extend(survey_network(name, scheme, samples, size, progress=tell))
+
+
 @contextmanager
 def _rows(as_json: bool, writer: str = "table") -> Iterator[list[Any]]:
     """Print the rows that were measured, also when the user stops the measuring early.

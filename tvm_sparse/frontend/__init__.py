@@ -16,7 +16,7 @@ __all__ = ["import_model"]
 
 def import_model(
     model: Any,
-    example_inputs: tuple[Any, ...] | None = None,
+    example_inputs: Any = None,
     masks: Mapping[str, Any] | None = None,
 ) -> tvm.IRModule:
     """Return a model as a Relax module whose weights are constants.
@@ -25,7 +25,7 @@ def import_model(
     ----------
     model : torch.nn.Module, torch.export.ExportedProgram, path, onnx.ModelProto or IRModule
         A path ends in ``.onnx`` or, for a saved exported program, ``.pt2``.
-    example_inputs : tuple of tensors or arrays, optional
+    example_inputs : tuple or list of tensors or arrays, or a single one, optional
         Needed for a torch module; fixes the dynamic shapes of an ONNX model.
     masks : mapping of str to array, optional
         By name of a parameter, or of its layer: where a mask is false or 0, the weight becomes 0.
@@ -36,18 +36,19 @@ def import_model(
         If the model is of no known kind, cannot be imported, has dynamic shapes, NaN or infinite
         weights, or does not suit its masks.
     """
+    inputs = _as_tuple(example_inputs)
     if isinstance(model, (str, Path)):
-        return _from_path(Path(model), example_inputs, masks)
+        return _from_path(Path(model), inputs, masks)
     kind = type(model)
     names = {f"{base.__module__.split('.')[0]}.{base.__name__}" for base in kind.__mro__}
     if names & {"torch.Module", "torch.ExportedProgram"}:
         from tvm_sparse.frontend.torch import from_torch
 
-        return from_torch(model, example_inputs, masks)
+        return from_torch(model, inputs, masks)
     if "onnx.ModelProto" in names:
         from tvm_sparse.frontend.onnx import from_onnx
 
-        return from_onnx(model, example_inputs, masks)
+        return from_onnx(model, inputs, masks)
     if "tvm.IRModule" in names:
         from tvm_sparse.frontend.relax import from_relax
 
@@ -58,7 +59,13 @@ def import_model(
     )
 
 
-def _from_path(path: Path, example_inputs: Any, masks: Any) -> tvm.IRModule:
+def _as_tuple(example_inputs: Any) -> tuple[Any, ...] | None:
+    if example_inputs is None or isinstance(example_inputs, (tuple, list)):
+        return None if example_inputs is None else tuple(example_inputs)
+    return (example_inputs,)
+
+
+def _from_path(path: Path, inputs: tuple[Any, ...] | None, masks: Any) -> tvm.IRModule:
     if path.suffix not in {".onnx", ".pt2"}:
         raise ModelError(f"cannot tell what {path} is: expected a file ending in .onnx or .pt2")
     if not path.is_file():
@@ -66,7 +73,7 @@ def _from_path(path: Path, example_inputs: Any, masks: Any) -> tvm.IRModule:
     if path.suffix == ".onnx":
         from tvm_sparse.frontend.onnx import load_onnx
 
-        return load_onnx(path, example_inputs, masks)
+        return load_onnx(path, inputs, masks)
     from tvm_sparse.frontend.torch import load_program
 
     return load_program(path, masks)

@@ -59,13 +59,12 @@ def _input_shapes(
         return None
     weights = {tensor.name for tensor in model.graph.initializer}
     names = [value.name for value in model.graph.input if value.name not in weights]
-    inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
-    if len(names) != len(inputs):
+    if len(names) != len(example_inputs):
         raise ModelError(
             f"the model has {len(names)} inputs ({', '.join(names)}), "
-            f"but example_inputs has {len(inputs)}"
+            f"but example_inputs has {len(example_inputs)}"
         )
-    return {name: list(np.shape(value)) for name, value in zip(names, inputs, strict=True)}
+    return {name: list(np.shape(value)) for name, value in zip(names, example_inputs, strict=True)}
 
 
 def _names(model: onnx.ModelProto, variables: list[str]) -> dict[str, str]:

@@ -59,8 +59,9 @@ def load_program(path: Path, masks: Mapping[str, Any] | None) -> tvm.IRModule:
 def _export(model: torch.nn.Module, example_inputs: tuple[Any, ...] | None) -> Any:
     if example_inputs is None:
         raise ModelError("a torch module needs example_inputs=(tensor, …) to fix its input shapes")
-    inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
-    tensors = tuple(x if isinstance(x, torch.Tensor) else torch.as_tensor(x) for x in inputs)
+    tensors = tuple(
+        x if isinstance(x, torch.Tensor) else torch.as_tensor(x) for x in example_inputs
+    )
     training = model.training
     model.eval()
     try:

@@ -66,7 +66,7 @@ def build(folder: Path, mod: tvm.IRModule, target: Any, params: Any) -> Built:
     task = _task(folder / f"{name}.task")
     choice = task.chosen(sampling.sample_of(Schedule(mod)))
     assert choice is not None  # what does not fit is not sent to be built
-    bound = implement.sparse(choice, task.weight)
+    bound = implement.chosen(choice, task.weight)
     number = secrets.randbits(62)
     arrays = [*_ends(bound.func)]
     arrays[1:1] = bound.constants

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from tvm_sparse.choose import Choice, choose, ways
+from tvm_sparse.choose import Choice, choose, stay_dense
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
@@ -19,10 +19,12 @@ from tvm_sparse.tuning.task import Task, identity, task_of
 _Known = dict[str, list[Measured]]
 
 
-def tuned(database: str | Path | None, target: Target) -> Callable[[Layer, Weight, Target], Choice]:
+def tuned(
+    database: str | Path | None, target: Target, sparse: bool = True
+) -> Callable[[Layer, Weight, Target], Choice]:
     """Return how to compute each layer, for `tvm_sparse.relay_passes.pack_sparse.PackSparse`.
 
-    Inside TVM: ``relax.get_pipeline("tvm_sparse", decide=tuned("logs/here", target))``.
+    Inside TVM: ``relax.get_pipeline("tvm_sparse", target=target, database="logs/here")``.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ def tuned(database: str | Path | None, target: Target) -> Callable[[Layer, Weigh
         with a warning. Of layers that it does not know, the database that is packaged for this
         class of CPUs is asked.
     target : Target
+    sparse : bool
+        Whether to use zeros.
 
     Raises
     ------
@@ -41,14 +45,14 @@ def tuned(database: str | Path | None, target: Target) -> Callable[[Layer, Weigh
     common = packaged.find(target)
     known = cache(lambda: own if common is None else {**records.read(common), **own})
 
+    base = choose if sparse else stay_dense
+
     def decide(layer: Layer, weight: Weight, target: Target) -> Choice:
-        choice = choose(layer, weight, target)
-        near = choice.is_sparse and any(name.startswith(f"{layer.key};") for name in known())
-        if not near:
+        choice = base(layer, weight, target)
+        measured = known().get(identity(choice))
+        if measured is None:
             return choice
-        measured = known().get(identity(layer, choice, ways(layer, weight, choice.found)))
-        task = None if measured is None else task_of(layer, weight, target, choice)
-        return choice if measured is None or task is None else _best(choice, task, measured)
+        return _best(choice, task_of(choice, weight, target), measured)
 
     return decide
 

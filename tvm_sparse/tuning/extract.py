@@ -28,8 +28,7 @@ def extract(mod: tvm.IRModule, target: Target) -> list[Task]:
 
     def note(layer: Layer, weight: Weight, target: Target) -> Choice:
         choice = choose(layer, weight, target)
-        task = task_of(layer, weight, target, choice)
-        found.extend([] if task is None else [task])
+        found.append(task_of(choice, weight, target))
         return choice
 
     with target.to_tvm():

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tvm_sparse import cost
+from tvm_sparse.cost import Work
 from tvm_sparse.kernel import Kernel, sparse_panels
 from tvm_sparse.tile import PanelTile
-from tvm_sparse.tuning.space import Decision, Point, Space
+from tvm_sparse.tuning.space import Listed, Point
+
+_DIVIDED = ("panels", "rows")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PanelSpace(Space):
-    """Rows of the register tile; its filters are those of a block."""
+class PanelSpace(Listed):
+    """Rows and filters of the register tile, and what threads divide."""
 
     @property
     def family(self) -> str:
@@ -20,25 +25,38 @@ class PanelSpace(Space):
         return "panels"
 
     @property
-    def best(self) -> Kernel:
-        """The kernel that the cost formula likes best."""
-        return min(self._kernels.values(), key=lambda kernel: kernel.seconds)
+    def names(self) -> tuple[str, ...]:
+        """What the decisions are called."""
+        return "filters", "rows", "parallel"
 
     @cached_property
-    def decisions(self) -> tuple[Decision, ...]:
-        """Rows of the register tile."""
-        return (Decision.by_seconds("rows", {n: k.seconds for n, k in self._kernels.items()}),)
+    def best(self) -> Kernel:
+        """The kernel that the cost formula likes best."""
+        found = sparse_panels(self.layer, self.work, self.target)
+        return min(found, key=lambda kernel: kernel.seconds)
 
-    def kernel(self, point: Point) -> Kernel | None:
-        """Return the kernel of a point; None if there is none of so many rows."""
-        return self._kernels.get(point["rows"])
+    def kernels(self) -> Iterable[Kernel]:
+        """Return every kernel; the filters of a register tile are those of a block."""
+        found = sparse_panels(self.layer, self.work, self.target)
+        return self.divided(found, self.work)
 
     def point(self, kernel: Kernel) -> Point:
         """Return the decisions that make a kernel of the family."""
-        assert isinstance(kernel.tile, PanelTile)
-        return {"rows": kernel.tile.rows}
+        tile = kernel.tile
+        assert isinstance(tile, PanelTile)
+        threads = _DIVIDED.index(tile.parallel)
+        return {"filters": tile.filters, "rows": tile.rows, "parallel": threads}
 
-    @cached_property
-    def _kernels(self) -> dict[int, Kernel]:
-        found = sparse_panels(self.layer, self.work, self.target)
-        return {self.point(one)["rows"]: one for one in found}
+    def divided(self, kernels: Iterable[Kernel], work: Work) -> Iterator[Kernel]:
+        """Yield kernels as they are, and with what else threads may divide."""
+        for kernel in kernels:
+            yield kernel
+            for parallel in _DIVIDED if self.target.cores > 1 else ():
+                assert isinstance(kernel.tile, PanelTile)
+                yield self.made(replace(kernel.tile, parallel=parallel), work)
+
+    def made(self, tile: PanelTile, work: Work) -> Kernel:
+        """Return the kernel with a tile."""
+        target = self.target
+        seconds = cost.panel_seconds(self.layer, tile, work, target, target.cores)
+        return Kernel(tile=tile, plane=None, seconds=seconds)

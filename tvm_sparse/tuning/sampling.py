@@ -9,6 +9,7 @@ loop, because the kernel is made from the decisions (`tvm_sparse.tuning.candidat
 """
 
 import random
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Literal
 
@@ -81,23 +82,33 @@ def sample_of(sch: s_tir.Schedule) -> Sample:
     return Sample(space=space, point={str(k): int(v) for k, v in annotations.items()})
 
 
+def generator(tasks: Sequence[Task], seed: int) -> ms.space_generator.ScheduleFn:
+    """Return the design spaces, and mutators, of the workloads of tasks."""
+    known = {task.identity: task for task in tasks}
+
+    def spaces(sch: s_tir.Schedule) -> list[s_tir.Schedule]:
+        task = known[identity_of(sch.mod)]
+        return [_sampled(sch.copy(), space) for space in task.spaces]
+
+    return ms.space_generator.ScheduleFn(
+        spaces,
+        sch_rules=[],
+        postprocs=[Fitting(known)],
+        mutator_probs={Redecide(seed): 1.0},
+    )
+
+
 def context(task: Task, seed: int, strategy: Strategy = "evolutionary") -> ms.TuneContext:
     """Return what MetaSchedule needs to tune a task: workload, spaces, mutators, search."""
     search = {
         "evolutionary": partial(ms.search_strategy.EvolutionarySearch, population_size=_POPULATION),
         "random": ms.search_strategy.ReplayTrace,
     }
-    space = ms.space_generator.ScheduleFn(
-        lambda sch: [_sampled(sch.copy(), one) for one in task.spaces],
-        sch_rules=[],
-        postprocs=[Fitting(task)],
-        mutator_probs={Redecide(seed): 1.0},
-    )
     with compat.without_tensor_intrinsics():
         return ms.TuneContext(
             workload(task),
             target=task.target.to_tvm(),
-            space_generator=space,
+            space_generator=generator([task], seed),
             search_strategy=search[strategy](),
             task_name=", ".join(task.layers),
             rand_state=seed,
@@ -125,20 +136,20 @@ def _sampled(sch: s_tir.Schedule, space: Space, point=None) -> s_tir.Schedule:
 class Fitting(ms.postproc.PyPostproc):
     """Refuse, before anything is built, what does not fit together or is predicted to be slow."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, tasks: Mapping[str, Task]) -> None:
         super().__init__()
-        self.task = task
+        self.tasks = tasks
 
     def _initialize_with_tune_context(self, context) -> None:
         pass
 
     def apply(self, sch: s_tir.Schedule) -> bool:
         """Whether the sample stands for a kernel that is worth measuring."""
-        return self.task.is_promising(sample_of(sch))
+        return self.tasks[identity_of(sch.mod)].is_promising(sample_of(sch))
 
     def clone(self):
         """Return a copy."""
-        return Fitting(self.task)
+        return Fitting(self.tasks)
 
 
 @derived_object

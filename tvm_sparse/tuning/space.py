@@ -5,9 +5,10 @@ the tile. So a sample does not rewrite loops; it decides on a tile, and the kern
 
     registers = sample(402, 403, 806, …)     filters × vectors of the register tile
     plane     = sample(70, 140, 560, …)      rows or positions of a tile, read in place or not
-    chunk     = sample(16, 32, 64, …)        rows that are computed, then stored
+    chunk     = sample(16, 32, 64, …)        at most so many rows are computed, then stored
     direct    = sample(0, 1)                 stored from registers or not
     slices    = sample(0, 1)                 channels in slices that stay in L1, or not
+    parallel  = sample(0, 1)                 threads divide tiles, or chunks of filters
 
 Values are the sizes themselves, and not their place in a list, so that records outlive changes of
 the lists. Every decision has the odds that the cost formula gives its best kernel.
@@ -22,9 +23,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tvm_sparse.cost import Work
-from tvm_sparse.formats.protocol import Block
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
+from tvm_sparse.scheme import Scheme
 
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
@@ -59,11 +60,15 @@ class Decision:
         return cls(name=name, values=ordered, odds=(1 / len(ordered),) * len(ordered))
 
     @classmethod
-    def by_seconds(cls, name: str, seconds: Mapping[int, float]) -> Decision:
-        """Return a decision among values whose best predicted times are given."""
+    def by_seconds(cls, name: str, seconds: Mapping[int, float], own: int) -> Decision:
+        """Return a decision among values whose best predicted times are given.
+
+        The value `own` of the cost formula's choice is always among them.
+        """
         best = min(seconds.values())
-        kept = sorted(seconds, key=lambda value: seconds[value])[:_MOST]
-        values = tuple(sorted(value for value in kept if seconds[value] <= SLOWEST * best))
+        kept = sorted(seconds, key=lambda value: (value != own, seconds[value]))[:_MOST]
+        fast = {value for value in kept if seconds[value] <= SLOWEST * best}
+        values = tuple(sorted({own, *fast}))
         chances = [(best / seconds[value]) ** _TRUST for value in values]
         return cls(name=name, values=values, odds=tuple(c / sum(chances) for c in chances))
 
@@ -90,15 +95,15 @@ class Space(ABC):
     Parameters
     ----------
     layer : Layer
-    option : (str, tuple of int)
-        Format and block.
+    used : Scheme
+        How the weight is stored, or its core.
     work : Work
-        What the kernel multiplies.
+        What the best kernel multiplies.
     target : Target
     """
 
     layer: Layer
-    option: tuple[str, Block]
+    used: Scheme
     work: Work
     target: Target
 
@@ -106,6 +111,11 @@ class Space(ABC):
     @abstractmethod
     def family(self) -> str:
         """How the family of kernels is called in records."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """What the decisions are called, in order."""
 
     @property
     @abstractmethod
@@ -121,10 +131,14 @@ class Space(ABC):
         """Return the decisions that make a kernel of the family."""
 
     @property
+    def rest(self) -> Scheme | None:
+        """How weights outside of a core are stored, if there are any."""
+        return None
+
+    @property
     def name(self) -> str:
         """Return e.g. ``tiles one_by_n-4``."""
-        form, block = self.option
-        return f"{self.family} {form}" + ("-" + "x".join(map(str, block)) if block else "")
+        return f"{self.family} {str(self.used).split('@')[0]}"
 
     @cached_property
     def seconds(self) -> float:
@@ -135,3 +149,35 @@ class Space(ABC):
     @abstractmethod
     def best(self) -> Kernel:
         """The kernel that the cost formula likes best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed(Space):
+    """A space of so few kernels that all of them are predicted beforehand."""
+
+    @abstractmethod
+    def kernels(self) -> Iterable[Kernel]:
+        """Return every kernel but the best, which need not be among them."""
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What tells the kernels apart, by the best that each value allows."""
+        best: dict[str, dict[int, float]] = {name: {} for name in self.names}
+        for values, kernel in self._known.items():
+            for name, value in zip(self.names, values, strict=True):
+                known = best[name].get(value, kernel.seconds)
+                best[name][value] = min(kernel.seconds, known)
+        own = self.point(self.best)
+        return tuple(Decision.by_seconds(name, best[name], own[name]) for name in self.names)
+
+    def kernel(self, point: Point) -> Kernel | None:
+        """Return the kernel of a point; None if there is none."""
+        return self._known.get(tuple(point[name] for name in self.names))
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, ...], Kernel]:
+        found: dict[tuple[int, ...], Kernel] = {}
+        for kernel in (self.best, *self.kernels()):
+            point = self.point(kernel)
+            found.setdefault(tuple(point[name] for name in self.names), kernel)
+        return found

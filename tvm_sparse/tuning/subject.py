@@ -10,15 +10,14 @@ from dataclasses import asdict, dataclass
 from itertools import islice, product
 from typing import Any
 
+from tvm_sparse.choose import Parts
 from tvm_sparse.cost import Work
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
+from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
-from tvm_sparse.tuning.panels import PanelSpace
 from tvm_sparse.tuning.space import SLOWEST, Sample, Space
-from tvm_sparse.tuning.tiles import TileSpace
-
-_FAMILIES: dict[str, type[Space]] = {"tiles": TileSpace, "panels": PanelSpace}
+from tvm_sparse.tuning.spaces import KINDS, kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class Subject:
     def kernel(self, sample: Sample) -> Kernel | None:
         """Return the kernel that a sample stands for; None if it stands for none here."""
         space = self.space(sample.space)
-        if space is None or set(sample.point) != {d.name for d in space.decisions}:
+        if space is None or set(sample.point) != set(space.names):
             return None
         return space.kernel(sample.point)
 
@@ -56,9 +55,8 @@ class Subject:
     def size(self, most: int) -> int:
         """Return how many samples are worth measuring, `most` if they are at least that many."""
         samples = (
-            Sample(space=space.name, point=dict(zip(names, values, strict=True)))
+            Sample(space=space.name, point=dict(zip(space.names, values, strict=True)))
             for space in self.spaces
-            for names in [[decision.name for decision in space.decisions]]
             for values in product(*(decision.values for decision in space.decisions))
         )
         return sum(1 for _ in islice(filter(self.is_promising, samples), most))
@@ -71,7 +69,7 @@ class Subject:
 
 def write(subject: Subject) -> str:
     """Return a subject as JSON, without its target."""
-    spaces = [[space.family, *space.option, asdict(space.work)] for space in subject.spaces]
+    spaces = [[kind_of(space), _fields(space)] for space in subject.spaces]
     return json.dumps({"layer": {**asdict(subject.layer), "name": ""}, "spaces": spaces})
 
 
@@ -86,12 +84,28 @@ def read(text: str, target: Target) -> Subject:
     content = json.loads(text)
     layer = Layer(**_tuples(content["layer"]))
     spaces = tuple(
-        _FAMILIES[family](
-            layer=layer, option=(form, tuple(block)), work=Work(**work), target=target
-        )
-        for family, form, block, work in content["spaces"]
+        KINDS[kind](layer=layer, target=target, **_objects(fields))
+        for kind, fields in content["spaces"]
     )
     return Subject(layer=layer, target=target, spaces=spaces)
+
+
+def _fields(space: Space) -> dict[str, Any]:
+    """Return what a space consists of, but for its layer and target."""
+    return {k: v for k, v in asdict(space).items() if k not in ("layer", "target")}
+
+
+def _objects(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields with schemes and works as such."""
+    made: dict[str, Any] = dict(fields)
+    for name, value in fields.items():
+        if name in ("used", "rest"):
+            made[name] = Scheme(**_tuples(value))
+        elif name in ("work", "core", "strays"):
+            made[name] = Work(**value)
+        elif name == "parts":
+            made[name] = Parts(**_objects(value))
+    return made
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:

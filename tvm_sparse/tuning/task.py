@@ -6,20 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tvm_sparse import choose
 from tvm_sparse.choose import Choice
-from tvm_sparse.cost import Work
-from tvm_sparse.formats.protocol import Block, Weight
-from tvm_sparse.layer import Layer
+from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.targets import Target
-from tvm_sparse.tile import Tile, WindowTile
-from tvm_sparse.tuning.panels import PanelSpace
-from tvm_sparse.tuning.space import Sample, Space
+from tvm_sparse.tuning.space import Sample
+from tvm_sparse.tuning.spaces import spaces_of
 from tvm_sparse.tuning.subject import Subject
-from tvm_sparse.tuning.tiles import TileSpace
 
-_NEAR = 1.3  # times the best predicted time, up to which another way of storing is tried
-_WAYS = 3
 _STEPS = 4  # counts that differ by less than a factor of 2 ** (1 / 4) are alike
 
 
@@ -55,56 +48,38 @@ class Task(Subject):
         space, kernel = self.space(sample.space), self.kernel(sample)
         if space is None or kernel is None:
             return None
-        used = replace(self.choice.found, format=space.option[0], block=space.option[1])
-        return replace(self.choice, used=used, kernel=kernel)
+        return replace(self.choice, used=space.used, rest=space.rest, kernel=kernel)
 
 
-def task_of(layer: Layer, weight: Weight, target: Target, choice: Choice) -> Task | None:
-    """Return the task of tuning a layer; None if the chosen kernel has no space yet.
-
-    Spaces exist for kernels over row blocks.
-    """
-    kernel = choice.kernel
-    other = kernel.rest is not None or kernel.by_pattern or isinstance(kernel.tile, WindowTile)
-    if not choice.is_sparse or other:
-        return None
-    kind = TileSpace if isinstance(kernel.tile, Tile) else PanelSpace
-    ways = choose.ways(layer, weight, choice.found)
-    own = choice.used.format, choice.used.block
-    spaces = [
-        kind(layer=layer, option=option, work=work, target=target)
-        for option, work in ways.items()
-        if option == own or kind is TileSpace
-    ]
-    spaces.sort(key=lambda space: (space.option != own, space.seconds))
-    different: dict[Work, Space] = {}
-    for space in spaces:
-        different.setdefault(space.work, space)
-    near = [space for space in different.values() if space.seconds <= _NEAR * kernel.seconds]
+def task_of(choice: Choice, weight: Weight, target: Target) -> Task:
+    """Return the task of tuning a layer, given what the cost formula chose for its weight."""
+    layer = choice.layer
     return Task(
         layer=layer,
         weight=weight,
         target=target,
         choice=choice,
-        identity=identity(layer, choice, ways),
-        spaces=tuple(near[:_WAYS]),
+        identity=identity(choice),
+        spaces=spaces_of(choice, weight, target),
         layers=(layer.name,),
     )
 
 
-def identity(layer: Layer, choice: Choice, ways: dict[tuple[str, Block], Work]) -> str:
+def identity(choice: Choice) -> str:
     """Return what a record is filed under: the layer, and what matters of its pattern of zeros.
 
     That is the format that was found, its blocks of filters, and about how many taps and weights
     they have. Other patterns of the same counts take the same time, and share a record; equal
-    shapes with fewer zeros do not.
+    shapes with fewer zeros do not. Of layers whose zeros are not used, the shape alone matters.
     """
-    found = choice.found
-    work, single = ways[found.format, found.block], ways["unstructured", ()]
+    key, found, rows = choice.layer.key, choice.found, choice.ways.rows
+    if not rows:
+        return f"{key}; dense"
+    work, single = rows[found.format, found.block], rows["unstructured", ()]
     form = str(found).split("@")[0]
     order = " reordered" if work.reordered else ""
     blocks = f"{work.blocks}×{work.filters}{order}"
-    return f"{layer.key}; {form}: {blocks}, taps {_about(work.taps)}, weights {_about(single.taps)}"
+    return f"{key}; {form}: {blocks}, taps {_about(work.taps)}, weights {_about(single.taps)}"
 
 
 def _about(number: int) -> str:

@@ -41,7 +41,7 @@ def tune(
     strategy: Strategy = "evolutionary",
     progress: Callable[[Progress], None] | None = None,
 ) -> Path:
-    """Measure kernels for the sparse layers of a model, and record how long they take.
+    """Measure kernels for the layers of a model, and record how long they take.
 
     Layers of one kind are tuned once. The kernels that `build` would choose are measured first;
     what is found is used only if it stays faster than these when both are measured again in turns.
@@ -92,10 +92,7 @@ def tune(
             f"cannot run kernels for {profile.name!r}: this CPU lacks "
             f"{', '.join(profile.missing())}; tune on a machine that has them"
         )
-    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
-        example_inputs = (example_inputs,)
-    inputs = None if example_inputs is None else tuple(example_inputs)
-    tasks = extract(import_model(model, inputs, masks), profile)
+    tasks = extract(import_model(model, example_inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name
     tell = progress or (lambda state: None)
     tune_tasks(tasks, profile, path, trials, time, workers, seed, strategy, tell)
@@ -124,15 +121,15 @@ def tune_tasks(
         if open_:
             with scratch.folder() as shared, stopping_gently(tally):
                 bench = Bench(shared, open_, opened, workers)
-                sound = _measure_defaults(bench, open_, tally)
+                sound = measure_defaults(bench, open_, tally)
                 folder.check(opened)
                 open_ = [task for task in sound if not tally.enough(task)]
                 _search(bench, open_, tally, seed, strategy)
                 folder.check(opened)
-                _confirm(bench, sound, tally)
+                confirm(bench, sound, tally)
 
 
-def _measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Task]:
+def measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Task]:
     """Measure what the cost formula chose; return the tasks for which that worked.
 
     The output of these kernels is what others are compared with.
@@ -182,7 +179,7 @@ def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int, strategy: 
     )
 
 
-def _confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
+def confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
     """Measure the fastest samples of each task again, in turns with the default."""
     known = records.by_task(bench.database)
     groups = [

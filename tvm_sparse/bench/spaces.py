@@ -1,0 +1,46 @@
+"""Which share of the samples of a network's design spaces are valid kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tvm_sparse import targets
+from tvm_sparse.bench import networks
+from tvm_sparse.frontend import import_model
+from tvm_sparse.pruning import prune
+from tvm_sparse.tuning.extract import extract
+from tvm_sparse.tuning.survey import Survey, survey
+
+
+def survey_network(
+    name: str,
+    scheme: str,
+    samples: int,
+    size: int = 224,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Survey]:
+    """Build, run and verify samples of every space of every task of a pruned network.
+
+    Parameters
+    ----------
+    name : str
+        See `tvm_sparse.bench.networks.names`.
+    scheme : str
+        E.g. ``one_by_n-4@0.2``.
+    samples : int
+        Of each space.
+    size : int
+        See `tvm_sparse.bench.networks.network`.
+    progress : callable, optional
+        Called with what is being done.
+    """
+    tell = progress or (lambda text: None)
+    tell(f"looking for the tasks of {name} {scheme}")
+    model, image = networks.network(name, size)
+    prune(model, networks.plan(model, scheme))
+    target = targets.load("x86")
+    tasks = extract(import_model(model, image, None), target)
+    for number, row in enumerate(survey(tasks, samples), 1):
+        spaces = sum(len(task.spaces) for task in tasks)
+        tell(f"{number} of {spaces} spaces of {name} {scheme}")
+        yield row
