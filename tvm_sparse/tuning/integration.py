@@ -26,14 +26,14 @@ from typing import Any, Self
 import tvm
 from tvm import relax
 
-from tvm_sparse import compat, targets
+from tvm_sparse import compat
 from tvm_sparse.frontend import import_model
 from tvm_sparse.tuning import folder, learning, sampling
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
 from tvm_sparse.tuning.progress import Tally
 from tvm_sparse.tuning.task import Task
-from tvm_sparse.tuning.tune import confirm, measure_defaults
+from tvm_sparse.tuning.tune import confirm, measure_defaults, this_machine
 
 
 class DesignSpaces:
@@ -69,7 +69,7 @@ class DesignSpaces:
         workers: int | None = None,
         seed: int = 1,
     ) -> None:
-        self.profile = targets.load(target)
+        self.profile = this_machine(target)
         self.tasks = extract(import_model(model), self.profile)
         self._path = Path(path)
         self._workers = workers

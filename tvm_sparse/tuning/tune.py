@@ -83,15 +83,9 @@ def tune(
         another machine or version; if the strategy is unknown, packages for tuning are missing,
         or nothing could be run.
     """
-    _demand_packages()
     if strategy not in get_args(Strategy):
         raise DatabaseError(f"unknown strategy {strategy!r}: take one of {get_args(Strategy)}")
-    profile = targets.load(target)
-    if profile.missing():
-        raise TargetError(
-            f"cannot run kernels for {profile.name!r}: this CPU lacks "
-            f"{', '.join(profile.missing())}; tune on a machine that has them"
-        )
+    profile = this_machine(target)
     tasks = extract(import_model(model, example_inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name
     tell = progress or (lambda state: None)
@@ -203,6 +197,26 @@ def _finalists(task: Task, measured: list[Measured]) -> list[Sample]:
     sound = (one for one in measured if one.seconds < float("inf") and one.sample != task.default)
     first = [one for one in sound if task.chosen(one.sample) is not None][:_FINAL]
     return [one.sample for one in first] if any(not one.compared for one in first) else []
+
+
+def this_machine(target: Any) -> Target:
+    """Return the profile of a target that kernels can be measured for.
+
+    Raises
+    ------
+    TargetError
+        If the target is unknown, or not this machine.
+    DatabaseError
+        If packages for tuning are missing.
+    """
+    _demand_packages()
+    profile = targets.load(target)
+    if profile.missing():
+        raise TargetError(
+            f"cannot run kernels for {profile.name!r}: this CPU lacks "
+            f"{', '.join(profile.missing())}; tune on a machine that has them"
+        )
+    return profile
 
 
 def _demand_packages() -> None:
