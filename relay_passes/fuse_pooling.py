@@ -26,6 +26,7 @@ from tvm import relax
 
 from tvm_sparse import implement, pooled_kernel
 from tvm_sparse.implement import Implementation
+from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import emit, expr, layers, scope
 from tvm_sparse.relay_passes.elementwise import CLIP, varies_along
@@ -60,8 +61,27 @@ def _changes(uses: expr.Uses, target: Target) -> dict[relax.Var, expr.Change]:
     return changes
 
 
+def taken(uses: expr.Uses, target: Target) -> set[relax.Var]:
+    """Return the convolutions, by the variables they are bound to, that pooling would take."""
+    pools = [call for call in uses.values.values() if expr.op_name(call) == layers.POOLS[0]]
+    found = (_pair(uses, pool, target) for pool in pools)
+    return {pair[0] for pair in found if pair is not None}
+
+
 def _fused(uses: expr.Uses, pool: relax.Call, target: Target) -> Implementation | None:
     """Return the kernel of a pooling call and the convolution it pools, or None."""
+    pair = _pair(uses, pool, target)
+    if pair is None:
+        return None
+    conv, layer, window, best = pair
+    weight = layers.weight_of(layer, uses.constant(uses.value(conv).args[1]))
+    return implement.dense(layer, best, weight, window)
+
+
+def _pair(
+    uses: expr.Uses, pool: relax.Call, target: Target
+) -> tuple[relax.Var, Layer, Layer, Kernel] | None:
+    """Return the convolution that a call pools: its variable, layer, window and kernel."""
     below = pool.args[0]
     while uses.read_once(below) and _rises(uses.value(below), uses.constant):
         call = uses.value(below)
@@ -69,14 +89,12 @@ def _fused(uses: expr.Uses, pool: relax.Call, target: Target) -> Implementation 
     conv = uses.value(below)
     if not uses.read_once(below) or expr.op_name(conv) != layers.CONV:
         return None
-    value, window = uses.constant(conv.args[1]), layers.window_of(pool)
-    layer = layers.layer_of(conv, value, below.name)
+    window = layers.window_of(pool)
+    layer = layers.layer_of(conv, uses.constant(conv.args[1]), below.name)
     if window is None or not isinstance(layer, Layer):
         return None
     best = pooled_kernel.best(layer, window, target)
-    if best is None:
-        return None
-    return implement.dense(layer, best, layers.weight_of(layer, value), window)
+    return None if best is None else (below, layer, window, best)
 
 
 def _rises(call: Any, constant: Callable[[Any], Any]) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import tvm
@@ -26,7 +27,7 @@ from tvm_sparse import implement
 from tvm_sparse.choose import Choice, choose, stay_dense
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
-from tvm_sparse.relay_passes import emit, expr, layers, record, scope
+from tvm_sparse.relay_passes import emit, expr, fuse_pooling, layers, record, scope
 from tvm_sparse.report import LayerReport
 from tvm_sparse.targets import Target
 
@@ -63,7 +64,10 @@ class PackSparse(scope.ForTarget):
         def decide(layer: Layer, weight: Weight) -> Choice:
             return self.choose(layer, weight, target)
 
-        mod = expr.rebind(mod, lambda uses: _changes(uses, decide, names, rows))
+        def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
+            return _changes(uses, decide, names, rows, fuse_pooling.taken(uses, target))
+
+        mod = expr.rebind(mod, changes)
         return record.add(mod, rows)
 
 
@@ -72,6 +76,7 @@ def _changes(
     decide: Callable[[Layer, Weight], Choice],
     names: dict[str, str],
     rows: list[LayerReport],
+    pooled: set[relax.Var],
 ) -> dict[relax.Var, expr.Change]:
     changes: dict[relax.Var, expr.Change] = {}
     for var, call in uses.values.items():
@@ -84,6 +89,8 @@ def _changes(
             continue
         weight = layers.weight_of(layer, value)
         choice = decide(layer, weight)
+        if choice.is_tuned_dense and var in pooled:
+            choice = replace(choice, kernel=choice.dense, reason="its sums are pooled")
         nbytes = weight.nbytes
         if choice.is_sparse or choice.is_tuned_dense:
             bound = implement.chosen(choice, weight)

@@ -53,7 +53,8 @@ class PanelSpace(Listed):
             yield kernel
             for parallel in _DIVIDED if self.target.cores > 1 else ():
                 assert isinstance(kernel.tile, PanelTile)
-                yield self.made(replace(kernel.tile, parallel=parallel), work)
+                threads = self.target.cores if parallel == "panels" else 1
+                yield self.made(replace(kernel.tile, parallel=parallel, threads=threads), work)
 
     def made(self, tile: PanelTile, work: Work) -> Kernel:
         """Return the kernel with a tile."""
