@@ -13,8 +13,11 @@ import tvm_sparse as ts
 from support import bounds, kernels
 from support.naive import naive_loops
 from tvm_sparse import implement, pooled_kernel
+from tvm_sparse.choose import Choice, choose
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.frontend import import_model
 from tvm_sparse.layer import Layer
-from tvm_sparse.relay_passes import code_generation
+from tvm_sparse.relay_passes import code_generation, pipeline, record
 from tvm_sparse.targets import Target
 
 torch.manual_seed(0)
@@ -41,6 +44,19 @@ def pools(model: nn.Module, size: tuple[int, ...] = (2, 3, 45, 50)) -> tuple[boo
 
 def test_a_convolution_its_epilogue_and_pooling_are_one_kernel() -> None:
     assert pools(stem(nn.BatchNorm2d(20), nn.ReLU())) == (True, False)
+
+
+def test_a_kernel_that_is_best_for_the_convolution_alone_does_not_replace_it(x86: Target) -> None:
+    def decide(layer: Layer, weight: Weight, target: Target) -> Choice:
+        choice = choose(layer, weight, target)
+        faster = dataclasses.replace(choice.kernel, seconds=0.0)
+        return dataclasses.replace(choice, kernel=faster)
+
+    mod = import_model(stem(nn.ReLU()), torch.randn(2, 3, 45, 50))
+    lowered = pipeline.pipeline(x86, decide=decide)(mod)
+    assert any("conv2d_max_pool" in var.name_hint for var, _ in lowered.functions_items())
+    first, last = record.read(lowered).rows
+    assert first.reason == "its sums are pooled" and last.reason == "no zeros"
 
 
 def test_activations_with_bounds_may_stand_between() -> None:
