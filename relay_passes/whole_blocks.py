@@ -22,6 +22,8 @@ from tvm_sparse.choose import SHARED, find
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
+_SEEN = 64  # inputs of the first layer, and filters of the second, that show how zeros are blocked
+
 
 def around(producer: Array, consumer: Array, kept: Mask) -> Mask:
     """Return which channels to keep between two layers, so that their kernels load least.
@@ -38,6 +40,7 @@ def around(producer: Array, consumer: Array, kept: Mask) -> Mask:
     bool array of shape (F,)
         `kept`; or also what stands in one block with these; or everything.
     """
+    producer, consumer = producer[:, :_SEEN], consumer[:_SEEN]
     found = find(producer)
     block = formats.get(found.format).register_filters(producer.shape, found.block)
     padded = np.pad(kept, (0, -len(kept) % block)).reshape(-1, block)
