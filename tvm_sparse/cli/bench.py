@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -106,6 +107,50 @@ def regret(
                         name, shares, schemes.split(","), number, rounds, limit, progress=tell
                     )
                 )
+
+
+@app.command()
+def latency(
+    table: Annotated[Path, typer.Option(help="A folder that `profile` wrote.")],
+    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,vit; none if empty.")] = "",
+    schemes: Annotated[
+        str, typer.Option(help="How to prune, with @DENSITY.")
+    ] = "one_by_n-4@0.15,one_by_n-8@0.3",
+    rounds: _Rounds = 15,
+    size: Annotated[
+        int, typer.Option(help="Height and width of the image; 224 is full size.")
+    ] = 224,
+    target: Annotated[str, typer.Option(help="The target that was profiled.")] = "x86",
+    as_json: Json = False,
+) -> None:
+    """Compare a latency table's predictions with measurements: cells held out, whole networks.
+
+    Example: `tvm-sparse bench latency --table logs/here --names resnet18,vit`
+    """
+    from tvm_sparse import targets
+    from tvm_sparse.bench import latency_table
+    from tvm_sparse.bench.latency import measure_latencies
+    from tvm_sparse.profiling.predictor import held_out
+    from tvm_sparse.profiling.read import read
+
+    opened, wanted = read(table, target), [name for name in names.split(",") if name]
+    rows: list[Any] = []
+    with stages() as tell:
+        tell("leaving cells out")
+        accuracy = held_out(opened.cells)
+        rows.extend(
+            measure_latencies(
+                opened, targets.load(target), wanted, schemes.split(","), rounds, size, tell
+            )
+        )
+    if as_json:
+        left_out = {what: vars(found) for what, found in accuracy.items()}
+        print_json({"held_out": left_out, "networks": latency_table.to_json(rows)})
+        return
+    for what, found in accuracy.items():
+        print(f"{what} held out: {found}")
+    if rows:
+        print(latency_table.markdown(rows))
 
 
 @contextmanager

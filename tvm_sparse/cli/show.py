@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -26,9 +26,25 @@ def stages() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(text)
 
 
-@contextmanager
-def tuning_bar() -> Iterator[Callable[[Any], None]]:
+def tuning_bar() -> AbstractContextManager[Callable[[Any], None]]:
     """Show on stderr how many candidates were measured, the best times, and the time left."""
+
+    def text(state: Any) -> str:
+        best = f"{state.milliseconds:.3g} of {state.default:.3g} ms"
+        failed = f", {state.failed} failed" if state.failed else ""
+        return f"{best}{failed}: {state.stage}"
+
+    return _bar(text)
+
+
+def profiling_bar() -> AbstractContextManager[Callable[[Any], None]]:
+    """Show on stderr how many cells were measured, and the time left."""
+    return _bar(lambda state: str(state.stage))
+
+
+@contextmanager
+def _bar(text: Callable[[Any], str]) -> Iterator[Callable[[Any], None]]:
+    """Show a bar on stderr, and yield what moves it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
@@ -37,9 +53,6 @@ def tuning_bar() -> Iterator[Callable[[Any], None]]:
         shown = bar.add_task("importing", total=None)
 
         def tell(state: Any) -> None:
-            best = f"{state.milliseconds:.3g} of {state.default:.3g} ms"
-            failed = f", {state.failed} failed" if state.failed else ""
-            text = f"{best}{failed}: {state.stage}"
-            bar.update(shown, completed=state.done, total=state.total, description=text)
+            bar.update(shown, completed=state.done, total=state.total, description=text(state))
 
         yield tell

@@ -43,11 +43,7 @@ def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with (path / "lock").open("w") as lock:
-            _take(lock, path)
-            foreign = provenance.foreign(path, target)
-            if foreign:
-                raise DatabaseError(f"{path} holds records of {foreign}: name another folder")
+        with alone(path, target):
             for name, content in _whole(path).items():
                 if (path / name).exists() and (path / name).read_bytes() != content:
                     provenance.replace(path / name, content)
@@ -58,6 +54,23 @@ def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
             f"cannot write the database {path}: {error.strerror or error}: name another folder, "
             "or make room"
         ) from error
+
+
+@contextmanager
+def alone(path: Path, target: Target) -> Iterator[None]:
+    """Keep other writers out of a folder, and records of other machines.
+
+    Raises
+    ------
+    DatabaseError
+        If another process writes into it, or its records come from another machine or version.
+    """
+    with (path / "lock").open("w") as lock:
+        _take(lock, path)
+        foreign = provenance.foreign(path, target)
+        if foreign:
+            raise DatabaseError(f"{path} holds records of {foreign}: name another folder")
+        yield
 
 
 def reading(path: Path) -> JSONDatabase:
