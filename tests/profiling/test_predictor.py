@@ -5,7 +5,8 @@ import pytest
 
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.latency import Cell, Epilogue
-from tvm_sparse.profiling.predictor import Accuracy, Predictor, held_out, kendall
+from tvm_sparse.profiling.accuracy import Accuracy, kendall
+from tvm_sparse.profiling.predictor import Predictor, held_out
 from tvm_sparse.scheme import Scheme
 
 

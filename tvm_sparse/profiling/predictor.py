@@ -10,7 +10,6 @@ Zhang et al., "nn-Meter", MobiSys 2021, for predicting latencies kernel by kerne
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.latency import Cell
+from tvm_sparse.profiling.accuracy import Accuracy
 from tvm_sparse.profiling.terms import FORMULA
 
 Array = npt.NDArray[np.float64]
@@ -138,46 +138,6 @@ class Predictor:
         return self._formula * np.exp(logs), apart
 
 
-@dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """How good predictions of measured times are.
-
-    Parameters
-    ----------
-    number : int
-        Cells that were compared.
-    within : float
-        Share of predictions within 10 % of the measured time.
-    error : float
-        Median relative error.
-    tau : float
-        Kendall's rank correlation.
-    """
-
-    number: int
-    within: float
-    error: float
-    tau: float
-
-    @classmethod
-    def of(cls, predicted: Array, measured: Array) -> Accuracy:
-        """Compare predictions with what was measured, arrays of one shape (n,)."""
-        off = np.abs(predicted / measured - 1)
-        return cls(
-            number=len(off),
-            within=float((off <= 0.1).mean()),
-            error=float(np.median(off)),
-            tau=kendall(predicted, measured),
-        )
-
-    def __str__(self) -> str:
-        """Return one line."""
-        return (
-            f"{self.within:.1%} of {self.number} cells within 10 %, median error "
-            f"{self.error:.1%}, Kendall τ {self.tau:.3f}"
-        )
-
-
 def held_out(cells: Iterable[Cell]) -> dict[str, Accuracy]:
     """Return how good predictions are for cells, and for layers, that were left out of fitting.
 
@@ -192,12 +152,6 @@ def held_out(cells: Iterable[Cell]) -> dict[str, Accuracy]:
         "cells": Accuracy.of(found.held_out, times),
         "layers": Accuracy.of(found.held_out_layers, times),
     }
-
-
-def kendall(first: Array, second: Array) -> float:
-    """Return Kendall's rank correlation of two arrays of shape (n,), n of two or more."""
-    a, b = (np.sign(one[:, None] - one[None, :]) for one in (first, second))
-    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
 
 
 def measured(cells: Sequence[Cell]) -> Array:
