@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tvm_sparse.compiled import Compiled as Compiled
     from tvm_sparse.compiled import load as load
     from tvm_sparse.compiled import set_threads as set_threads
+    from tvm_sparse.latency import LatencyTable as LatencyTable
     from tvm_sparse.layer import Layer as Layer
+    from tvm_sparse.profiling.profile import profile as profile
     from tvm_sparse.pruning import prune as prune
     from tvm_sparse.report import Report as Report
     from tvm_sparse.scheme import Scheme as Scheme
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "build": "tvm_sparse.building",
     "load": "tvm_sparse.compiled",
+    "profile": "tvm_sparse.profiling.profile",
     "prune": "tvm_sparse.pruning",
     "set_threads": "tvm_sparse.compiled",
     "tune": "tvm_sparse.tuning.tune",
     "Compiled": "tvm_sparse.compiled",
+    "LatencyTable": "tvm_sparse.latency",
     "Layer": "tvm_sparse.layer",
     "Report": "tvm_sparse.report",
     "Scheme": "tvm_sparse.scheme",

@@ -14,6 +14,7 @@ from tvm_sparse.cli.show import (
     Json,
     error_console,
     print_json,
+    profiling_bar,
     stages,
     told_failures,
     tuning_bar,
@@ -149,6 +150,54 @@ def merge(
     else:
         number = f"{counts['records']} records of {counts['tasks']} tasks"
         print(f"{into} holds {number} now, {counts['added']} of them new")
+
+
+@app.command()
+def profile(
+    model: Annotated[Path, typer.Argument(help="An .onnx file, or a .pt2 of torch.export.save.")],
+    target: Annotated[str, typer.Option(help="A target's name, or a TOML profile.")] = "x86",
+    formats: Annotated[
+        str | None, typer.Option(help="Formats with blocks, e.g. one_by_n-4,unstructured.")
+    ] = None,
+    densities: Annotated[
+        str | None, typer.Option(help="Shares of weights that stay, e.g. 0.1,0.2,0.5.")
+    ] = None,
+    time: Annotated[float | None, typer.Option(help="Seconds to go on at most.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder; by default tuning_logs/TARGET.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how long a model's layers take under sparse schemes; Ctrl-C keeps what was measured.
+
+    Example: `tvm-sparse profile model.onnx --formats one_by_n-4,unstructured --out logs/here`
+    """
+    with profiling_bar() as tell:
+        from tvm_sparse.profiling.profile import profile as run
+
+        path = out or Path("tuning_logs") / Path(target).stem
+        table = run(
+            model,
+            target,
+            schemes=None if formats is None else formats.split(","),
+            densities=None if densities is None else _shares(densities),
+            time=time,
+            database=path,
+            progress=tell,
+        )
+    if as_json:
+        print_json({"table": str(path), "cells": len(table), "provenance": table.provenance})
+    else:
+        print(f"wrote {path}, {len(table)} cells; see: tvm-sparse bench latency --table {path}")
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(share) for share in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected shares like 0.1,0.5, got {text!r}", param_hint="--densities"
+        ) from error
 
 
 @app.command()

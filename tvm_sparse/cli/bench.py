@@ -169,6 +169,7 @@ def tune(
     print(f"wrote {database}: {len(found)} kinds of layers")
 
 
+@app.command()
 def spaces(
     names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,bert.")] = "resnet50",
     schemes: Annotated[
@@ -191,6 +192,50 @@ def spaces(
         for name in names.split(","):
             for scheme in _schemes(schemes, zeros):
                 rows.extend(survey_network(name, scheme, samples, size, progress=tell))
+
+
+@app.command()
+def latency(
+    table: Annotated[Path, typer.Option(help="A folder that `profile` wrote.")],
+    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,vit; none if empty.")] = "",
+    schemes: Annotated[
+        str, typer.Option(help="How to prune, with @DENSITY.")
+    ] = "one_by_n-4@0.15,one_by_n-8@0.3",
+    rounds: _Rounds = 15,
+    size: Annotated[
+        int, typer.Option(help="Height and width of the image; 224 is full size.")
+    ] = 224,
+    target: Annotated[str, typer.Option(help="The target that was profiled.")] = "x86",
+    as_json: Json = False,
+) -> None:
+    """Compare a latency table's predictions with measurements: cells held out, whole networks.
+
+    Example: `tvm-sparse bench latency --table logs/here --names resnet18,vit`
+    """
+    from tvm_sparse import targets
+    from tvm_sparse.bench import latency_table
+    from tvm_sparse.bench.latency import measure_latencies
+    from tvm_sparse.profiling.predictor import held_out
+    from tvm_sparse.profiling.read import read
+
+    opened, wanted = read(table, target), [name for name in names.split(",") if name]
+    rows: list[Any] = []
+    with stages() as tell:
+        tell("leaving cells out")
+        accuracy = held_out(opened.cells)
+        rows.extend(
+            measure_latencies(
+                opened, targets.load(target), wanted, schemes.split(","), rounds, size, tell
+            )
+        )
+    if as_json:
+        left_out = {what: vars(found) for what, found in accuracy.items()}
+        print_json({"held_out": left_out, "networks": latency_table.to_json(rows)})
+        return
+    for what, found in accuracy.items():
+        print(f"{what} held out: {found}")
+    if rows:
+        print(latency_table.markdown(rows))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -33,9 +33,25 @@ def told_failures(failures: Mapping[str, int]) -> str:
     return f"{sum(failures.values())} failed: {', '.join(reasons + ['…'] * (len(often) > 3))}"
 
 
-@contextmanager
-def tuning_bar() -> Iterator[Callable[[Any], None]]:
+def tuning_bar() -> AbstractContextManager[Callable[[Any], None]]:
     """Show on stderr how many candidates were measured, the best times, and the time left."""
+
+    def text(state: Any) -> str:
+        best = f"{state.milliseconds:.3g} of {state.default:.3g} ms"
+        failed = f", {told_failures(state.failures)}" if state.failures else ""
+        return f"{best}{failed}: {state.stage}"
+
+    return _bar(text)
+
+
+def profiling_bar() -> AbstractContextManager[Callable[[Any], None]]:
+    """Show on stderr how many cells were measured, and the time left."""
+    return _bar(lambda state: str(state.stage))
+
+
+@contextmanager
+def _bar(text: Callable[[Any], str]) -> Iterator[Callable[[Any], None]]:
+    """Show a bar on stderr, and yield what moves it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
@@ -44,9 +60,6 @@ def tuning_bar() -> Iterator[Callable[[Any], None]]:
         shown = bar.add_task("importing", total=None)
 
         def tell(state: Any) -> None:
-            best = f"{state.milliseconds:.3g} of {state.default:.3g} ms"
-            failed = f", {told_failures(state.failures)}" if state.failures else ""
-            text = f"{best}{failed}: {state.stage}"
-            bar.update(shown, completed=state.done, total=state.total, description=text)
+            bar.update(shown, completed=state.done, total=state.total, description=text(state))
 
         yield tell

@@ -20,14 +20,13 @@ import numpy.typing as npt
 import tvm
 from tvm import tirx
 from tvm.s_tir import Schedule
-from tvm.s_tir.meta_schedule.runner import utils as running
 
 from tvm_sparse import implement
 from tvm_sparse.compiled import set_threads
 from tvm_sparse.relay_passes import code_generation
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.targets import Target
-from tvm_sparse.tuning import sampling
+from tvm_sparse.tuning import cold, sampling
 from tvm_sparse.tuning.task import Task
 
 Array = npt.NDArray[Any]
@@ -97,11 +96,16 @@ def run(folder: Path, library: Any, device: Any, config: Any, repeated: Any) -> 
     with np.load(folder / str(library[_NUMBER]()) / "arguments.npz") as file:
         arrays = [file[key] for key in file.files if key.isdigit()]
         name, cores = str(file["task"]), int(file["cores"])
-    _use_threads(cores)
-    arguments = [tvm.runtime.tensor(array, device) for array in arrays]
-    library["main"](*arguments)
-    _verify(folder / f"{name}.npy", arguments[-1].numpy())
-    return list(running.run_evaluator_common(library, device, config, [arguments]))
+    use_threads(cores)
+    x, *constants, y = arrays
+    ends = [tvm.runtime.tensor(array, device) for array in (x, y)]
+    arguments = [
+        [ends[0], *(tvm.runtime.tensor(array, device) for array in constants), ends[1]]
+        for _ in range(cold.copies(constants))
+    ]
+    library["main"](*arguments[0])
+    _verify(folder / f"{name}.npy", ends[1].numpy())
+    return cold.seconds(library["main"], arguments, config.repeat, config.min_repeat_ms * 1e-3)
 
 
 def _verify(expected: Path, output: Array) -> None:
@@ -143,7 +147,8 @@ def _task(path: Path) -> Task:
 
 
 @lru_cache(maxsize=1)
-def _use_threads(number: int) -> None:
+def use_threads(number: int) -> None:
+    """Let this process use a number of threads; deciding it anew takes time."""
     set_threads(number)
 
 

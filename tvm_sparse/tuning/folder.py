@@ -42,11 +42,8 @@ def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
         If the folder cannot be written, another process writes into it, its records come from
         another machine or version, or some that were added did not reach the disk.
     """
-    with locked(path):
+    with alone(path, target):
         with telling(path):
-            foreign = provenance.foreign(path, target)
-            if foreign:
-                raise DatabaseError(f"{path} holds records of {foreign}: name another folder")
             repair(path)
             provenance.write(path, provenance.here(target))
             database = JSONDatabase(work_dir=str(path))
@@ -60,6 +57,23 @@ def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
         finally:
             with telling(path):
                 repair(path)
+
+
+@contextmanager
+def alone(path: Path, target: Target) -> Iterator[None]:
+    """Keep other writers out of a folder, and records of other machines.
+
+    Raises
+    ------
+    DatabaseError
+        If another process writes into it, or its records come from another machine or version.
+    """
+    with locked(path):
+        with telling(path):
+            foreign = provenance.foreign(path, target)
+        if foreign:
+            raise DatabaseError(f"{path} holds records of {foreign}: name another folder")
+        yield
 
 
 def reading(path: Path) -> JSONDatabase:

@@ -1,0 +1,222 @@
+"""Measure every kernel of a model inside the model, in MetaSchedule's runner.
+
+A kernel alone in a loop finds its input, its output and often its weights in the caches that it
+filled itself. Inside a network others have been there since. So the network runs as a whole, and
+its virtual machine notes when each kernel begins and ends.
+
+Noting the time takes time. Runs that nobody watches are taken in turns with the others, and the
+kernels share the time of these.
+
+Caches are indexed by physical addresses, so that it is a matter of luck how much of a large tensor
+they hold, a fifth of a kernel's time at worst. Every round draws new pages.
+
+Rounds that something else disturbed are left out: those whose network took a tenth longer than in
+the fastest round. A single thread's clock stands still while others have its core.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax
+from tvm.s_tir import meta_schedule as ms
+
+from tvm_sparse.errors import DatabaseError
+from tvm_sparse.profiling.lowered import Lowered
+from tvm_sparse.relay_passes import code_generation, expr, pipeline
+from tvm_sparse.relay_passes.schedule import ScheduleFunctions
+from tvm_sparse.targets import Target
+from tvm_sparse.tuning import candidate, worker
+
+Times = npt.NDArray[np.float64]
+Clock = Callable[[], int]
+
+_SECONDS = 0.2  # that a round runs at least
+_RUNS = (3, 24)  # of a round, at least and at most
+_TIMEOUT = 300.0
+_DISTURBED = 1.1  # times the fastest round, from which one does not count
+_BALLAST = 32 << 20  # bytes that push a round's tensors to other pages, at most
+
+
+def build(lowered: Lowered, target: Target, path: Path) -> None:
+    """Compile a lowered model to a library at a path."""
+    with target.to_tvm():
+        passes = [ScheduleFunctions(target), *pipeline.finish()]
+        mod = tvm.transform.Sequential(passes)(lowered.mod)
+    library = tvm.compile(
+        mod, target.to_tvm(), relax_pipeline=None, tir_pipeline=code_generation.NAME
+    )
+    library.export_library(str(path))
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A built model, and the rounds that it ran.
+
+    Parameters
+    ----------
+    path : Path
+        Its library.
+    inputs : list of TensorInfo
+        MetaSchedule's.
+    calls : int
+        Kernels that a run calls.
+    rounds : list of array of shape (calls,)
+        The median times of each round, in seconds; all rounds, also those that were disturbed.
+    """
+
+    path: Path
+    inputs: list[Any]
+    calls: int
+    rounds: list[Times]
+
+    @classmethod
+    def of(cls, lowered: Lowered, path: Path) -> Running:
+        """Return a built model that has not run yet."""
+        params = lowered.mod["main"].params
+        inputs = [
+            ms.arg_info.TensorInfo(str(param.ty.dtype), expr.shape(param)) for param in params
+        ]
+        return cls(path=path, inputs=inputs, calls=len(lowered.calls), rounds=[])
+
+    def run(self, runner: Any) -> None:
+        """Run one more round.
+
+        Raises
+        ------
+        DatabaseError
+            If the model could not be run.
+        """
+        (future,) = runner.run([ms.runner.RunnerInput(str(self.path), "cpu", self.inputs)])
+        result = future.result()
+        if result.error_msg is not None:
+            reason = str(result.error_msg).strip().splitlines()[-1]
+            raise DatabaseError(f"a profiled network could not be run: {reason}")
+        times = np.array([float(seconds) for seconds in result.run_secs])
+        if len(times) != self.calls:
+            raise DatabaseError(
+                f"expected times of {self.calls} kernels, got {len(times)}: this is a bug, "
+                "please report it with the model"
+            )
+        self.rounds.append(times)
+
+    @property
+    def sound(self) -> Times:
+        """The rounds that were not disturbed, shape (rounds, calls)."""
+        rounds = np.array(self.rounds)
+        whole = rounds.sum(axis=1)
+        return np.asarray(rounds[whole <= _DISTURBED * whole.min()])
+
+    @property
+    def seconds(self) -> Times:
+        """The median of each kernel, shape (calls,)."""
+        return np.asarray(np.median(self.sound, axis=0))
+
+    @property
+    def spreads(self) -> Times:
+        """Half of each kernel's interquartile range, as a share of the median, shape (calls,)."""
+        low, high = np.percentile(self.sound, [25, 75], axis=0)
+        return np.asarray((high - low) / 2 / self.seconds)
+
+    def steady(self, least: int, spread: float) -> bool:
+        """Whether enough rounds agree: in nine tenths of the time up to a spread."""
+        if len(self.rounds) < least or len(self.sound) < least:
+            return False
+        seconds = self.seconds
+        return bool(seconds[self.spreads > spread].sum() <= 0.1 * seconds.sum())
+
+
+def runner(target: Target, scratch: Path) -> Any:
+    """Return MetaSchedule's runner for whole networks; its workers' files go into a folder."""
+    return ms.runner.LocalRunner(
+        timeout_sec=_TIMEOUT,
+        f_alloc_argument=allocate,
+        f_run_evaluator=partial(run, target.cores),
+        initializer=partial(worker.prepare, scratch),
+    )
+
+
+def allocate(device: Any, args_info: Any, repeat: int) -> list[list[Any]]:
+    """Return inputs: random numbers, or zeros where they are whole numbers."""
+    rng = np.random.default_rng(0)
+    arrays = []
+    for info in (ms.arg_info.TensorInfo.from_json(one) for one in args_info):
+        shape, dtype = [int(size) for size in info.shape], np.dtype(str(info.dtype))
+        drawn = rng.standard_normal(shape, np.float32) if dtype.kind == "f" else np.zeros(shape)
+        arrays.append(tvm.runtime.tensor(drawn.astype(dtype), device))
+    return [arrays] * repeat
+
+
+def run(cores: int, library: Any, device: Any, config: Any, repeated: Any) -> list[float]:
+    """Return the median seconds of each kernel; MetaSchedule's ``f_run_evaluator``."""
+    candidate.use_threads(cores)
+    ballast = np.ones(secrets.randbelow(_BALLAST), np.uint8)
+    now = time.thread_time_ns if cores == 1 else time.perf_counter_ns
+    times = _timed(library, device, repeated[0], now)
+    tvm.get_global_func("vm.builtin.memory_manager.clear")()
+    del ballast
+    return times
+
+
+def _timed(library: Any, device: Any, arguments: list[Any], now: Clock) -> list[float]:
+    """Return the median seconds of each kernel, as shares of a run that nobody watches."""
+    main = relax.VirtualMachine(library, device)["main"]
+    machine, stamps = relax.VirtualMachine(library, device), _Stamps(now)
+    machine.set_instrument(stamps)
+    watched = machine["main"]
+    for call in (main, watched):
+        call(*arguments)
+    whole, kernels = [], []
+    for _ in range(_runs(lambda: main(*arguments))):
+        whole.append(_nanoseconds(lambda: main(*arguments), now) * 1e-9)
+        stamps.clear()
+        watched(*arguments)
+        kernels.append(stamps.kernels())
+    found = np.median(kernels, axis=0)
+    return [float(one) for one in found * (np.median(whole) / found.sum())]
+
+
+class _Stamps:
+    """When the calls of a virtual machine began and ended."""
+
+    def __init__(self, now: Clock) -> None:
+        self._now = now
+        self._stamps: list[int] = []
+        self._names: list[str] = []
+
+    def __call__(self, func: Any, name: str, before: bool, result: Any, *args: Any) -> None:
+        """Note the time; TVM's instrument."""
+        self._stamps.append(self._now())
+        if before:
+            self._names.append(name)
+
+    def clear(self) -> None:
+        """Begin a new run."""
+        self._stamps.clear()
+        self._names.clear()
+
+    def kernels(self) -> list[float]:
+        """Return the seconds of each call that is none of the machine's own."""
+        spans = zip(self._names, self._stamps[::2], self._stamps[1::2], strict=True)
+        return [(end - begin) * 1e-9 for name, begin, end in spans if not name.startswith("vm.")]
+
+
+def _runs(call: Callable[[], object]) -> int:
+    """Return how many runs fill a round."""
+    seconds = min(_nanoseconds(call, time.perf_counter_ns) for _ in range(2)) * 1e-9
+    return int(np.clip(_SECONDS / 2 / seconds, *_RUNS))
+
+
+def _nanoseconds(call: Callable[[], object], now: Clock) -> int:
+    begin = now()
+    call()
+    return now() - begin

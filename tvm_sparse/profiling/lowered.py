@@ -1,0 +1,151 @@
+"""A model as the kernels that it will call: which of them compute layers, and how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import ir
+
+from tvm_sparse.choose import Choice, choose
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.latency import Epilogue
+from tvm_sparse.layer import Layer
+from tvm_sparse.profiling.terms import terms
+from tvm_sparse.relay_passes import expr, pipeline
+from tvm_sparse.targets import Target
+
+_NUMBERED = re.compile(r"(?<=[a-z])\d+(?=_|$)")  # what TVM adds to a name that is taken
+_SAME = 1e-6  # relative difference of sums of the same weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCall:
+    """What is known of a kernel that computes a layer.
+
+    Parameters
+    ----------
+    choice : Choice
+    epilogue : Epilogue
+    terms : dict of str to float
+        What the predictor sees of it.
+    """
+
+    choice: Choice
+    epilogue: Epilogue
+    terms: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Called:
+    """One kernel that a run of the model calls.
+
+    Parameters
+    ----------
+    name : str
+        The function's.
+    key : str
+        Equal for operators that take the same time: the name without numbers, and shapes.
+    layer : LayerCall, optional
+        If it computes a layer.
+    """
+
+    name: str
+    key: str
+    layer: LayerCall | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """A model whose operators are fused into kernels that are not scheduled yet.
+
+    Parameters
+    ----------
+    mod : IRModule
+    calls : list of Called
+        In the order of execution.
+    """
+
+    mod: tvm.IRModule
+    calls: list[Called]
+
+
+def lower(mod: tvm.IRModule, target: Target, sparse: bool) -> Lowered:
+    """Lower a simplified module, and tell which kernels it calls.
+
+    Parameters
+    ----------
+    mod : IRModule
+    target : Target
+    sparse : bool
+        Whether to take out dead channels first, as `tvm_sparse.build` does.
+    """
+    noted: list[tuple[Choice, Weight]] = []
+
+    def note(layer: Layer, weight: Weight, target: Target) -> Choice:
+        choice = choose(layer, weight, target)
+        noted.append((choice, weight))
+        return choice
+
+    passes = [*pipeline.lower(target, sparse, note), *pipeline.fuse()]
+    with target.to_tvm():
+        fused = tvm.transform.Sequential(passes)(mod)
+    left = [(choice, weight, _sum(weight)) for choice, weight in noted]
+    calls = [_called(name, args, out, left) for name, args, out in _kernels(fused)]
+    return Lowered(mod=fused, calls=calls)
+
+
+def _kernels(mod: tvm.IRModule) -> Iterable[tuple[str, list[Any], Any]]:
+    """Yield the name, the arguments and the result of each call, in order."""
+    uses = expr.Uses(mod["main"])
+    for var, call in uses.values.items():
+        if expr.op_name(call) == "relax.call_tir":
+            yield call.args[0].name_hint, [uses.value(arg) for arg in call.args[1].fields], var
+
+
+def _called(
+    name: str, args: list[Any], out: Any, left: list[tuple[Choice, Weight, float]]
+) -> Called:
+    """Return what a call computes; a layer that it computes is taken from those that are left."""
+    plain = _NUMBERED.sub("", name).removeprefix("fused_")
+    tensors = [arg for arg in args if not isinstance(arg, ir.GenericConst)]
+    shapes = " ".join("x".join(map(str, _shape(arg))) for arg in [*tensors, out])
+    key = f"{plain} {shapes}"
+    if not plain.startswith(("sparse_", "dense_")):
+        return Called(name=name, key=key)
+    place = _place([arg for arg in args if isinstance(arg, ir.GenericConst)], left)
+    if place is None:
+        return Called(name=name, key=key)
+    choice, weight, _ = left.pop(place)
+    size = np.prod(_shape(out))
+    reads = sum(np.prod(_shape(arg)) == size for arg in tensors[1:])
+    epilogue = Epilogue(reads=int(reads), operators=plain.count("_") - 1)
+    found = LayerCall(choice=choice, epilogue=epilogue, terms=terms(choice, weight, epilogue))
+    return Called(name=name, key=key, layer=found)
+
+
+def _place(constants: list[Any], left: list[tuple[Choice, Weight, float]]) -> int | None:
+    """Return which of the layers that are left has the weights that a call reads.
+
+    Packing moves weights and adds zeros: the sum of their magnitudes stays.
+    """
+    values = [constant.value.numpy() for constant in constants]
+    sums = [_sum(value) for value in values if value.dtype == np.float32]
+    sums += [first + second for first, second in combinations(sums, 2)]  # a core and a rest
+    for place, (_, _, total) in enumerate(left):
+        if any(abs(found - total) <= _SAME * max(total, 1e-30) for found in sums):
+            return place
+    return None
+
+
+def _sum(weight: Weight) -> float:
+    return float(np.abs(weight).sum(dtype=np.float64))
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return expr.shape(value) or ()

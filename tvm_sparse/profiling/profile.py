@@ -1,0 +1,289 @@
+"""Measure how long a model's layers take under sparse schemes."""
+
+from __future__ import annotations
+
+import tempfile
+import time as clock
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tvm
+
+from tvm_sparse import targets
+from tvm_sparse.errors import DatabaseError, ModelError, TargetError
+from tvm_sparse.frontend import import_model
+from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable, canonical
+from tvm_sparse.profiling import file, in_place, sampling
+from tvm_sparse.profiling.lowered import Called, lower
+from tvm_sparse.profiling.predictor import Predictor, measured
+from tvm_sparse.profiling.prune_constants import prune_constants
+from tvm_sparse.profiling.read import read
+from tvm_sparse.profiling.sampling import Place
+from tvm_sparse.relay_passes import pipeline
+from tvm_sparse.scheme import Scheme
+from tvm_sparse.targets import Target
+
+_SPREAD = 0.03  # of a kernel's rounds, from which no more are needed
+_ROUNDS = (4, 16)  # of a network, at least and at most
+_TOGETHER = 3  # networks that run in turns
+_ERROR = 0.1  # of the predictor, from which finer samples are wanted
+_FINER = 2  # times that these are looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far profiling has come.
+
+    Parameters
+    ----------
+    stage : str
+        What runs now.
+    done, total : int
+        Cells measured, and how many are wanted.
+    """
+
+    stage: str
+    done: int
+    total: int
+
+
+Tell = Callable[[Progress], None]
+
+
+def profile(
+    model: Any,
+    target: Any = "x86",
+    *,
+    example_inputs: Any = None,
+    schemes: Sequence[str] | None = None,
+    densities: Sequence[float] | None = None,
+    time: float | None = None,
+    database: str | Path | None = None,
+    progress: Tell | None = None,
+) -> LatencyTable:
+    """Measure how long a model's layers take under sparse schemes.
+
+    The model is built again and again with other zeros, and its kernels are measured inside of it:
+    each finds in the caches what it will find in use. Layers of one kind share measurements. After
+    a coarse grid of densities, more are measured where a predictor errs by more than 10 %.
+
+    Parameters
+    ----------
+    model, target, example_inputs
+        As `tvm_sparse.build` takes them. The target must be this machine. Zeros in the model's
+        weights make no difference.
+    schemes : sequence of str, optional
+        Formats with blocks, e.g. ``one_by_n-4``; by default `sampling.FORMATS`. Dense layers are
+        always measured.
+    densities : sequence of float, optional
+        The coarse grid; by default `sampling.DENSITIES`.
+    time : float, optional
+        Seconds after which no more networks are begun.
+    database : path, optional
+        A folder, made when missing; by default ``tuning_logs/<target>``. Cells that it holds are
+        not measured again: profiling that was stopped goes on where it was.
+    progress : callable, optional
+        Called with a `Progress`.
+
+    Returns
+    -------
+    LatencyTable
+        All that the folder holds, also of other models, with a predictor once there is enough to
+        learn from. After Ctrl-C, what was measured is in the folder.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be imported or has no layers.
+    FormatError
+        If a scheme or a density is unknown.
+    TargetError
+        If the target is unknown, or not this machine.
+    DatabaseError
+        If the table cannot be written, is being written by another process, or holds cells of
+        another machine or version; if a network cannot be run.
+    """
+    known = targets.load(target)
+    if known.missing():
+        raise TargetError(
+            f"cannot run kernels for {known.name!r}: this CPU lacks {', '.join(known.missing())}; "
+            "profile on a machine that has them"
+        )
+    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
+        example_inputs = (example_inputs,)
+    inputs = None if example_inputs is None else tuple(example_inputs)
+    mod = simplified(import_model(model, inputs, None), known)
+    path = Path(database) if database is not None else Path("tuning_logs") / known.name
+    ends = None if time is None else clock.monotonic() + time
+    with file.writing(path, known) as writer:
+        table = LatencyTable(file.cells(path))
+        with tempfile.TemporaryDirectory() as scratch:
+            session = _Session(mod, known, table, writer, Path(scratch), ends)
+            session.tell = progress or (lambda state: None)
+            session.run(schemes or sampling.FORMATS, densities or sampling.DENSITIES)
+    return read(path, known)
+
+
+def simplified(mod: tvm.IRModule, target: Target) -> tvm.IRModule:
+    """Return an imported model with nothing between layers and their weights but constants."""
+    with target.to_tvm():
+        return tvm.transform.Sequential(pipeline.simplify())(mod)
+
+
+@dataclass
+class _Session:
+    """One call of `profile`."""
+
+    mod: tvm.IRModule
+    target: Target
+    table: LatencyTable
+    writer: file.Writer
+    scratch: Path
+    ends: float | None
+    tell: Tell = field(default=lambda state: None)
+    built: int = 0
+
+    def run(self, schemes: Sequence[str], densities: Sequence[float]) -> None:
+        """Measure the coarse grid, then what the predictor needs."""
+        self._say("looking at the layers", 0, 0)
+        places = self._places()
+        if not places:
+            raise ModelError(
+                "the model has no convolution or linear layer with constant float32 weights: "
+                "there is nothing to profile"
+            )
+        wanted = {
+            name: sampling.grid(place.layer, schemes if place.prunable else (), densities)
+            for name, place in places.items()
+        }
+        for name, place in places.items():
+            place.pending = sampling.missing(place, self.table, wanted[name])
+        self._measure(list(places.values()), "coarse grid")
+        for turn in range(_FINER):
+            if self._over or not self._refine(places, wanted):
+                break
+            self._measure(list(places.values()), f"finer grid {turn + 1}")
+
+    @property
+    def _over(self) -> bool:
+        return self.ends is not None and clock.monotonic() >= self.ends
+
+    def _places(self) -> dict[tuple[str, Epilogue], Place]:
+        """Return the model's layers, by what the table calls them."""
+        lowered = lower(prune_constants(self.mod, lambda layer: DENSE), self.target, sparse=False)
+        places: dict[tuple[str, Epilogue], Place] = {}
+        layers = [call.layer for call in lowered.calls if call.layer is not None]
+        for one in layers:
+            layer = one.choice.layer
+            place = Place(layer=layer, epilogue=one.epilogue)
+            place = places.setdefault((layer.key, one.epilogue), place)
+            place.names += [layer.name] if layer.name not in place.names else []
+            place.prunable |= len(layers) == 1 or one not in (layers[0], layers[-1])
+        return places
+
+    def _refine(
+        self,
+        places: Mapping[tuple[str, Epilogue], Place],
+        wanted: Mapping[tuple[str, Epilogue], list[Scheme]],
+    ) -> bool:
+        """Ask for finer samples where the predictor errs; tell whether there are any."""
+        self._say("looking for what is predicted badly", 0, 0)
+        try:
+            predictor = Predictor(self.table.cells)
+        except DatabaseError:  # too few cells, or no XGBoost: the coarse grid has to do
+            return False
+        off = abs(predictor.held_out / measured(predictor.cells) - 1)
+        errors: dict[tuple[str, Epilogue], dict[Scheme, float]] = {}
+        for cell, error in zip(predictor.cells, off, strict=True):
+            errors.setdefault((cell.key, cell.epilogue), {})[cell.scheme] = float(error)
+        for name, place in places.items():
+            forms = {(scheme.format, scheme.block) for scheme in wanted[name]}
+            mine = {s: e for s, e in errors.get(name, {}).items() if (s.format, s.block) in forms}
+            place.pending = sampling.finer(mine, _ERROR)
+        return any(place.pending for place in places.values())
+
+    def _measure(self, places: Sequence[Place], stage: str) -> None:
+        """Build and run networks until nothing is pending."""
+        total = sum(len(place.pending) for place in places)
+        runner = in_place.runner(self.target, self.scratch)
+        while any(place.pending for place in places) and not self._over:
+            done = total - sum(len(place.pending) for place in places)
+            batch: list[_Network] = []
+            while len(batch) < _TOGETHER and any(place.pending for place in places):
+                self._say(f"{stage}: building network {self.built + 1}", done, total)
+                batch.append(self._build(sampling.assign(places, self.built)))
+            self._say(f"{stage}: running {len(batch)} networks", done, total)
+            self._run(batch, runner)
+        self._say(stage, total - sum(len(place.pending) for place in places), total)
+
+    def _build(self, schemes: Mapping[str, Scheme]) -> _Network:
+        mod = prune_constants(self.mod, lambda layer: schemes.get(layer.name, DENSE))
+        lowered = lower(mod, self.target, sparse=False)
+        path = self.scratch / f"{self.built}.so"
+        self.built += 1
+        in_place.build(lowered, self.target, path)
+        running = in_place.Running.of(lowered, path)
+        return _Network(calls=lowered.calls, schemes=schemes, running=running)
+
+    def _run(self, batch: Sequence[_Network], runner: Any) -> None:
+        """Run networks in turns until their times are steady, and record them."""
+        least, most = _ROUNDS
+        for _ in range(most):
+            waiting = [one for one in batch if not one.running.steady(least, _SPREAD)]
+            for one in waiting:
+                one.running.run(runner)
+        for one in batch:
+            found = one.cells()
+            self.writer.add(found)
+            for cell in found:
+                self.table.add(cell)
+            one.running.path.unlink()
+
+    def _say(self, stage: str, done: int, total: int) -> None:
+        self.tell(Progress(stage=stage, done=done, total=total))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Network:
+    """A built network, and the schemes of its layers by name."""
+
+    calls: list[Called]
+    schemes: Mapping[str, Scheme]
+    running: in_place.Running
+
+    def cells(self) -> list[Cell]:
+        """Return what was measured, repeated operators as one cell."""
+        found = LatencyTable([])
+        runs = len(self.running.sound)
+        times = zip(self.calls, self.running.seconds, self.running.spreads, strict=True)
+        for call, seconds, spread in times:
+            found.add(cell_of(call, self.schemes, float(seconds), float(spread), runs))
+        return found.cells
+
+
+def cell_of(
+    call: Called, schemes: Mapping[str, Scheme], seconds: float, spread: float, runs: int
+) -> Cell:
+    """Return the cell of a measured call."""
+    if call.layer is None:
+        return Cell(
+            key=call.key,
+            scheme=DENSE,
+            epilogue=Epilogue(0, 0),
+            seconds=seconds,
+            spread=spread,
+            runs=runs,
+        )
+    choice = call.layer.choice
+    return Cell(
+        key=choice.layer.key,
+        scheme=canonical(choice.layer, schemes.get(choice.layer.name, DENSE)),
+        epilogue=call.layer.epilogue,
+        seconds=seconds,
+        spread=spread,
+        runs=runs,
+        kernel=f"{choice.stored}: {choice.kernel}" if choice.is_sparse else str(choice.kernel),
+        terms=call.layer.terms,
+    )
