@@ -58,5 +58,5 @@ def test_cells_of_another_machine_are_not_mixed_with_ours(path: Path) -> None:
 def test_a_folder_without_cells_is_no_latency_table(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match=r"is no latency table: expected latencies.jsonl"):
         file.cells(tmp_path)
-    with pytest.raises(DatabaseError, match=r"cannot read .*provenance.json"):
+    with pytest.raises(DatabaseError, match=r"lacks provenance.json; .*profile again"):
         file.origin(tmp_path)
