@@ -164,6 +164,8 @@ class Remote:
 def board(key: str, tracker: Address, seconds: int = _SESSION) -> Iterator[Board]:
     """Take a board of a tracker for a session; wait while all are busy.
 
+    At the end the board is free again, and nothing that was loaded can run any more.
+
     Parameters
     ----------
     key : str
@@ -185,7 +187,16 @@ def board(key: str, tracker: Address, seconds: int = _SESSION) -> Iterator[Board
         )
     with losses(key):
         remote = trackers.connect(tracker).request(key, session_timeout=seconds)
-    yield Board(remote, key)
+    try:
+        yield Board(remote, key)
+    finally:
+        _release(remote)
+
+
+def _release(remote: Any) -> None:
+    """End a session; TVM would hold the board for as long as there is an object on it."""
+    with contextlib.suppress(RuntimeError):  # the board is lost
+        remote._sess.get_function("CloseRPCConnection")()
 
 
 def _demand_fit(description: Description, about: About, key: str) -> None:

@@ -19,6 +19,8 @@ from tvm_sparse.tuning import sampling
 from tvm_sparse.tuning.space import Sample
 from tvm_sparse.tuning.subject import Subject
 
+_DECISIONS = ("slices", "parallel", "unroll", "rest")  # that no size of the kernel tells
+
 
 @derived_object
 class KernelFeatures(ms.feature_extractor.PyFeatureExtractor):
@@ -49,7 +51,7 @@ class KernelFeatures(ms.feature_extractor.PyFeatureExtractor):
 
 
 def features(subject: Subject, sample: Sample) -> np.ndarray:
-    """Return the features of a sample's kernel, shape (24,), float32."""
+    """Return the features of a sample's kernel, shape (28,), float32."""
     layer, target, kernel = subject.layer, subject.target, subject.kernel(sample)
     work = subject.space(sample.space).work
     tile = kernel.tile
@@ -68,6 +70,7 @@ def features(subject: Subject, sample: Sample) -> np.ndarray:
         layer.stride[0],
         work.nbytes / target.l2,
         float(work.reordered),
+        *(float(sample.point.get(name, -1)) for name in _DECISIONS),
     ]
     if isinstance(tile, PanelTile):
         return np.array([*shared, tile.rows, tile.filters, *[-1.0] * 9], np.float32)
