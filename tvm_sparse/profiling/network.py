@@ -102,10 +102,7 @@ def estimate(
         If the table has no predictor, or too few cells to learn from.
     """
     known = targets.load(target)
-    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
-        example_inputs = (example_inputs,)
-    inputs = None if example_inputs is None else tuple(example_inputs)
-    mod = simplified(import_model(model, inputs, masks), known)
+    mod = simplified(import_model(model, example_inputs, masks), known)
     return prediction(lower(mod, known, sparse=True), table)
 
 

@@ -111,10 +111,7 @@ def profile(
             f"cannot run kernels for {known.name!r}: this CPU lacks {', '.join(known.missing())}; "
             "profile on a machine that has them"
         )
-    if example_inputs is not None and not isinstance(example_inputs, (tuple, list)):
-        example_inputs = (example_inputs,)
-    inputs = None if example_inputs is None else tuple(example_inputs)
-    mod = simplified(import_model(model, inputs, None), known)
+    mod = simplified(import_model(model, example_inputs, None), known)
     path = Path(database) if database is not None else Path("tuning_logs") / known.name
     ends = None if time is None else clock.monotonic() + time
     with file.writing(path, known) as writer:
