@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from tvm_sparse.profiling.sampling import Place
 from tvm_sparse.relay_passes import pipeline
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
+from tvm_sparse.tuning import scratch
 
 _SPREAD = 0.03  # of a kernel's rounds, from which no more are needed
 _ROUNDS = (4, 16)  # of a network, at least and at most
@@ -116,8 +116,8 @@ def profile(
     ends = None if time is None else clock.monotonic() + time
     with file.writing(path, known) as writer:
         table = LatencyTable(file.cells(path))
-        with tempfile.TemporaryDirectory() as scratch:
-            session = _Session(mod, known, table, writer, Path(scratch), ends)
+        with scratch.folder() as place:
+            session = _Session(mod, known, table, writer, place, ends)
             session.tell = progress or (lambda state: None)
             session.run(schemes or sampling.FORMATS, densities or sampling.DENSITIES)
     return read(path, known)

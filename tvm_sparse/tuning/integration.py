@@ -17,7 +17,6 @@ task, called as often as the model has layers of its kind; it is there to be tun
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,7 +27,7 @@ from tvm import relax
 
 from tvm_sparse import compat
 from tvm_sparse.frontend import import_model
-from tvm_sparse.tuning import folder, learning, sampling
+from tvm_sparse.tuning import folder, learning, sampling, scratch
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
 from tvm_sparse.tuning.progress import Tally
@@ -104,7 +103,7 @@ class DesignSpaces:
         with ExitStack() as opening:
             opening.enter_context(compat.without_tensor_intrinsics())
             database = opening.enter_context(folder.writing(self._path, self.profile))
-            shared = Path(opening.enter_context(tempfile.TemporaryDirectory()))
+            shared = opening.enter_context(scratch.folder())
             self._bench = Bench(shared, self.tasks, database, self._workers)
             self._tally = Tally(self.tasks, 0, None, lambda state: None)
             self._sound = measure_defaults(self._bench, self.tasks, self._tally)
