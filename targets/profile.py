@@ -143,6 +143,23 @@ def load(target: str | Path | Target | TvmTarget) -> Target:
     return _read(path)
 
 
+def load_here(target: str | Path | Target | TvmTarget) -> Target:
+    """Return the profile of a target that kernels can be run and measured for on this machine.
+
+    Raises
+    ------
+    TargetError
+        As `load` raises; or if this CPU lacks what the target needs.
+    """
+    profile = load(target)
+    if profile.missing():
+        raise TargetError(
+            f"cannot run kernels for {profile.name!r}: this CPU lacks "
+            f"{', '.join(profile.missing())}; measure on a machine that has them"
+        )
+    return profile
+
+
 @cache
 def _read(path: Path) -> Target:
     try:

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
+from torch import nn
 from tvm.s_tir import meta_schedule as ms
 
+import tvm_sparse as ts
 from support import kernels
 from tvm_sparse import formats, targets, window_kernel, windows
 from tvm_sparse.choose import candidates, choose
@@ -27,6 +30,16 @@ DEPTHWISE = Layer(
 )
 RAGGED = Layer(op="linear", weight=(70, 40), input=(13,), name="e")
 DENSE = "unstructured@1.0"
+
+X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
+
+
+def model() -> nn.Module:
+    """A pruned network of one layer, for inputs like ``X``."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()).eval()
+    ts.prune(layers, {"0": "one_by_n-4@0.2"})
+    return layers
 
 
 def pruned(layer: Layer, scheme: str = "one_by_n-4@0.2", seed: int = 0) -> Weight:

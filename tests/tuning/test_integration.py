@@ -3,13 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 import tvm
-from torch import nn
 from tvm import relax
 from tvm.s_tir.meta_schedule import relax_integration
 
-import tvm_sparse as ts
 from support import kernels, tuning
 from tvm_sparse.frontend import import_model
 from tvm_sparse.relay_passes import record
@@ -17,14 +14,7 @@ from tvm_sparse.tuning import folder, records
 from tvm_sparse.tuning.integration import DesignSpaces, workloads
 
 TRIALS = 4
-X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
-
-
-def model() -> nn.Module:
-    torch.manual_seed(0)
-    layers = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()).eval()
-    ts.prune(layers, {"0": "one_by_n-4@0.2"})
-    return layers
+X, model = tuning.X, tuning.model
 
 
 def test_tvm_extracts_each_task_as_often_as_the_model_has_its_layer() -> None:

@@ -20,14 +20,7 @@ from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.progress import Progress
 
 TRIALS = 3
-X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
-
-
-def model() -> nn.Module:
-    torch.manual_seed(0)
-    layers = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()).eval()
-    ts.prune(layers, {"0": "one_by_n-4@0.2"})
-    return layers
+X, model = tuning.X, tuning.model
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -17,8 +15,8 @@ from tvm_sparse.profiling import in_place
 from tvm_sparse.profiling.lowered import Lowered, lower
 from tvm_sparse.profiling.network import NetworkLatency, prediction
 from tvm_sparse.profiling.profile import simplified
-from tvm_sparse.pruning import prune
 from tvm_sparse.targets import Target
+from tvm_sparse.tuning import scratch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +82,7 @@ def measure_latencies(
     for name in names:
         for scheme in schemes:
             tell(f"predicting {name} {scheme}")
-            model, image = networks.network(name, size)
-            prune(model, networks.plan(model, scheme))
+            model, image = networks.pruned(name, scheme, size)
             mod = simplified(import_model(model, (image,), None), target)
             lowered = lower(mod, target, sparse=True)
             predicted = prediction(lowered, table)
@@ -101,10 +98,10 @@ def measure_latencies(
 
 def _measured(lowered: Lowered, target: Target, rounds: int) -> Times:
     """Return the times of whole runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.so"
+    with scratch.folder() as folder:
+        path = folder / "network.so"
         in_place.build(lowered, target, path)
-        running, runner = in_place.Running.of(lowered, path), in_place.runner(target, path.parent)
+        running, runner = in_place.Running.of(lowered, path), in_place.runner(target, folder)
         for _ in range(rounds):
             running.run(runner)
     return Times(rounds=tuple(float(whole) for whole in np.sum(running.sound, axis=1)))

@@ -21,7 +21,6 @@ from tvm_sparse.errors import DatabaseError
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import folder, learning, records, sampling
 from tvm_sparse.tuning.learning import Known
-from tvm_sparse.tuning.space import Sample
 
 Numbers = npt.NDArray[np.float64]
 
@@ -187,13 +186,11 @@ def _part(group: Known, chosen: Iterable[int]) -> Known:
 
 def _merged(group: Known) -> Known:
     """Return a group with one result a sample, without the default's and without failures."""
-    best = group.subject.spaces[0]
-    default = Sample(space=best.name, point=best.point(best.best))
     found: dict[str, tuple[Any, list[float]]] = {}
     for candidate, result in zip(group.candidates, group.results, strict=True):
         sample = sampling.sample_of(candidate.sch)
         time = records.Measured.of(sample, result.run_secs).seconds
-        if sample != default and np.isfinite(time):
+        if sample != group.subject.default and np.isfinite(time):
             found.setdefault(str(sample), (candidate, []))[1].append(time)
     return replace(
         group,

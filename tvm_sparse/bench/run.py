@@ -17,7 +17,6 @@ from tvm_sparse.building import build
 from tvm_sparse.compiled import Compiled, set_threads
 from tvm_sparse.errors import TvmSparseError
 from tvm_sparse.layer import Layer
-from tvm_sparse.pruning import prune
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 
@@ -195,8 +194,7 @@ def measure_network(
     target = _machine(threads)
     for scheme in schemes:
         tell(f"building {name} {scheme}")
-        model, image = networks.network(name, size)
-        prune(model, networks.plan(model, scheme))
+        model, image = networks.pruned(name, scheme, size)
         ours = build(model, target, example_inputs=(image,))
         dense = build(model, target, example_inputs=(image,), sparse=False)
         error = verified(ours, model, image)

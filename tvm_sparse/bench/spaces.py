@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from tvm_sparse import targets
 from tvm_sparse.bench import networks
 from tvm_sparse.frontend import import_model
-from tvm_sparse.pruning import prune
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.survey import Survey, survey
 
@@ -36,8 +35,7 @@ def survey_network(
     """
     tell = progress or (lambda text: None)
     tell(f"looking for the tasks of {name} {scheme}")
-    model, image = networks.network(name, size)
-    prune(model, networks.plan(model, scheme))
+    model, image = networks.pruned(name, scheme, size)
     target = targets.load("x86")
     tasks = extract(import_model(model, image, None), target)
     for number, row in enumerate(survey(tasks, samples), 1):

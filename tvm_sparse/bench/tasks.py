@@ -8,7 +8,6 @@ import tvm
 
 from tvm_sparse.bench import layers, networks
 from tvm_sparse.frontend import import_model
-from tvm_sparse.pruning import prune
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning.extract import extract, merged
@@ -50,8 +49,7 @@ def tasks(
                 found.extend(extract(mod, target))
         for name in names:
             progress(f"preparing {name} {scheme}")
-            model, image = networks.network(name, size)
-            prune(model, networks.plan(model, scheme))
+            model, image = networks.pruned(name, scheme, size)
             found.extend(extract(import_model(model, (image,), None), target))
     return merged(found)
 

@@ -30,6 +30,7 @@ import tvm
 from tvm import relax
 from tvm.s_tir import meta_schedule as ms
 
+from tvm_sparse import link
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.profiling.lowered import Lowered
 from tvm_sparse.relay_passes import code_generation, expr, pipeline
@@ -55,7 +56,7 @@ def build(lowered: Lowered, target: Target, path: Path) -> None:
     library = tvm.compile(
         mod, target.to_tvm(), relax_pipeline=None, tir_pipeline=code_generation.NAME
     )
-    library.export_library(str(path))
+    link.library(library, path)
 
 
 @dataclass(kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 import tvm
 
 from tvm_sparse import targets
-from tvm_sparse.errors import DatabaseError, ModelError, TargetError
+from tvm_sparse.errors import DatabaseError, ModelError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable, canonical
 from tvm_sparse.profiling import file, in_place, sampling
@@ -105,12 +105,7 @@ def profile(
         If the table cannot be written, is being written by another process, or holds cells of
         another machine or version; if a network cannot be run.
     """
-    known = targets.load(target)
-    if known.missing():
-        raise TargetError(
-            f"cannot run kernels for {known.name!r}: this CPU lacks {', '.join(known.missing())}; "
-            "profile on a machine that has them"
-        )
+    known = targets.load_here(target)
     mod = simplified(import_model(model, example_inputs, None), known)
     path = Path(database) if database is not None else Path("tuning_logs") / known.name
     ends = None if time is None else clock.monotonic() + time

@@ -68,7 +68,9 @@ def _work(choice: Choice, weight: Weight) -> Work:
     """Return what a kernel multiplies; with a rest, as if the core's format stored all."""
     layer, used = choice.layer, choice.used
     if choice.is_sparse:
-        return ways(layer, weight, used).rows[used.format, used.block]
+        stored = used.format, used.block
+        known = choice.ways.rows.get(stored)
+        return ways(layer, weight, used).rows[stored] if known is None else known
     taps = layer.filters * layer.taps
     return Work(blocks=layer.filters, taps=taps, filters=1, indexed=False)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +18,11 @@ from tvm_sparse.artifact import Description
 from tvm_sparse.compiled import Compiled
 from tvm_sparse.errors import DeviceError
 from tvm_sparse.rpc import tracker as trackers
+from tvm_sparse.rpc.about import DESCRIBE, About
 from tvm_sparse.rpc.address import Address
 
-_DESCRIBE = "tvm_sparse.rpc.describe"
 _SESSION = 120  # seconds that a session may last
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class About:
-    """What a board is.
-
-    Parameters
-    ----------
-    machine, cpu : str
-        Architecture, e.g. ``aarch64``, and the CPU's name.
-    cores : int
-    flags : tuple of str
-        CPU features as its system names them.
-    """
-
-    machine: str
-    cpu: str
-    cores: int
-    flags: tuple[str, ...]
 
 
 class Board:
@@ -70,12 +49,11 @@ class Board:
             If it is not served by ``tvm-sparse serve``.
         """
         try:
-            found = json.loads(self._remote.get_function(_DESCRIBE)())
+            return About.from_json(self._remote.get_function(DESCRIBE)())
         except (AttributeError, RuntimeError, ValueError) as error:
             raise DeviceError(
                 f"board {self.key!r} does not tell what it is: serve it with `tvm-sparse serve`"
             ) from error
-        return About(**{**found, "flags": tuple(found["flags"])})
 
     def load(self, compiled: Compiled) -> Remote:
         """Send a model to the board.

@@ -6,10 +6,8 @@ does the work; its loop ends when a session crashes, and when the tracker stays 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import platform
 import socket
 import time
 from collections.abc import Callable
@@ -19,10 +17,9 @@ import tvm_ffi
 from tvm.rpc import server
 
 from tvm_sparse.errors import DeviceError
+from tvm_sparse.rpc.about import DESCRIBE, About
 from tvm_sparse.rpc.address import Address
-from tvm_sparse.targets import native
 
-DESCRIBE = "tvm_sparse.rpc.describe"  # as tvm_sparse.rpc.board asks for it
 _PORTS = 100  # that are tried from the first one on
 _PAUSE = 5.0  # seconds until a lost tracker is asked again
 
@@ -50,7 +47,7 @@ def serve(tracker: Address, key: str, host: str = "0.0.0.0", port: int = 9090) -
     DeviceError
         If no port is free.
     """
-    tvm_ffi.register_global_func(DESCRIBE, describe, override=True)
+    tvm_ffi.register_global_func(DESCRIBE, lambda: About.here().to_json(), override=True)
     server._serving = _outliving(server._serving)
     while True:
         state = _listening(tracker, key, host, port)
@@ -59,17 +56,6 @@ def serve(tracker: Address, key: str, host: str = "0.0.0.0", port: int = 9090) -
         state.sock.close()
         _log.warning("the tracker %s is away; asked again", tracker)
         time.sleep(_PAUSE)
-
-
-def describe() -> str:
-    """Return what this machine is, as JSON: architecture, CPU, cores and CPU flags."""
-    about = {
-        "machine": platform.machine(),
-        "cpu": native.cpu_name(),
-        "cores": native.cores(),
-        "flags": sorted(native.cpu_flags()),
-    }
-    return json.dumps(about)
 
 
 def _listening(tracker: Address, key: str, host: str, port: int) -> Any:

@@ -21,7 +21,7 @@ import tvm
 from tvm import tirx
 from tvm.s_tir import Schedule
 
-from tvm_sparse import implement
+from tvm_sparse import implement, link
 from tvm_sparse.compiled import set_threads
 from tvm_sparse.relay_passes import code_generation
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
@@ -82,7 +82,7 @@ def export(built: Built) -> str:
     built.folder.mkdir()
     np.savez(built.folder / "arguments.npz", **built.arguments)  # type: ignore[arg-type]
     path = built.folder / "candidate.so"
-    built.library.export_library(str(path))
+    link.library(built.library, path)
     return str(path)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice, product
 from typing import Any
 
@@ -35,6 +36,12 @@ class Subject:
     layer: Layer
     target: Target
     spaces: tuple[Space, ...]
+
+    @cached_property
+    def default(self) -> Sample:
+        """The sample that stands for the kernel which the cost formula likes best."""
+        space = self.spaces[0]
+        return Sample(space=space.name, point=space.point(space.best))
 
     def space(self, name: str) -> Space | None:
         """Return a space by its name."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from tvm_sparse.tuning import scratch
 from tvm_sparse.tuning.measure import Bench
 from tvm_sparse.tuning.space import Sample, Space
 from tvm_sparse.tuning.task import Task
@@ -65,10 +64,8 @@ def survey(
     rng = random.Random(seed)
     for first in range(0, len(tasks), _BATCH):
         batch = tasks[first : first + _BATCH]
-        with tempfile.TemporaryDirectory() as folder:
-            yield from _surveyed(
-                Bench(Path(folder), list(batch), None, workers), batch, number, rng
-            )
+        with scratch.folder() as folder:
+            yield from _surveyed(Bench(folder, list(batch), None, workers), batch, number, rng)
 
 
 def _surveyed(

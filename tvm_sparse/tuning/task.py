@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
@@ -36,12 +35,6 @@ class Task(Subject):
     choice: Choice
     identity: str
     layers: tuple[str, ...] = ()
-
-    @cached_property
-    def default(self) -> Sample:
-        """The sample that stands for the cost formula's choice."""
-        space = self.spaces[0]
-        return Sample(space=space.name, point=space.point(self.choice.kernel))
 
     def chosen(self, sample: Sample) -> Choice | None:
         """Return the choice that a sample stands for; None if it stands for none here."""

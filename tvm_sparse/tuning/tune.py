@@ -11,7 +11,7 @@ import numpy as np
 from tvm.s_tir import meta_schedule as ms
 
 from tvm_sparse import targets
-from tvm_sparse.errors import DatabaseError, TargetError
+from tvm_sparse.errors import DatabaseError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import failures, folder, learning, records, sampling, scratch
@@ -210,13 +210,7 @@ def this_machine(target: Any) -> Target:
         If packages for tuning are missing.
     """
     _demand_packages()
-    profile = targets.load(target)
-    if profile.missing():
-        raise TargetError(
-            f"cannot run kernels for {profile.name!r}: this CPU lacks "
-            f"{', '.join(profile.missing())}; tune on a machine that has them"
-        )
-    return profile
+    return targets.load_here(target)
 
 
 def _demand_packages() -> None:

@@ -23,6 +23,7 @@ from tvm_sparse.bench.networks import (
     vgg,
 )
 from tvm_sparse.errors import FormatError
+from tvm_sparse.pruning import prune
 from tvm_sparse.pruning.layers import prunable
 
 _FAMILIES = (efficientnet, mobilenet, resnet, signals, transformers, unet, vgg)
@@ -57,6 +58,13 @@ def network(name: str, size: int = 224, classes: int = 1000) -> tuple[nn.Module,
         model, x = _NETWORKS[name](size, classes)
         _settle(model, x)
     return model.eval(), x
+
+
+def pruned(name: str, scheme: str, size: int = 224) -> tuple[nn.Module, Tensor]:
+    """Return a network pruned by a scheme, and an input for it; as `network` and `plan` say."""
+    model, x = network(name, size)
+    prune(model, plan(model, scheme))
+    return model, x
 
 
 def plan(model: nn.Module, scheme: str) -> str | dict[str, str]:
