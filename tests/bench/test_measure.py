@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -46,19 +47,19 @@ def test_all_layers_of_an_encoder_are_pruned_but_the_ends_of_other_networks_stay
     assert not {"patches", "head"} & set(planned)
 
 
-def test_layer_sets_hold_each_layer_once() -> None:
+def test_layer_sets_hold_each_layer_once_and_how_often_it_occurs() -> None:
     found = layers.layer_set("resnet50")
-    assert len(found) == len(set(found)) == 23
-    assert found[0] == Layer(
+    assert len(found) == 23 and sum(found.values()) == 53
+    assert next(iter(found)) == Layer(
         op="conv2d", weight=(64, 3, 7, 7), input=(1, 224, 224), stride=(2, 2), padding=(3,) * 4
     )
     assert all(layer.pointwise for layer in layers.layer_set("mobilenet_v2"))
     assert all(layer.kernel == (3, 3) for layer in layers.layer_set("vgg16"))
-    assert [layer.weight for layer in layers.layer_set("bert")] == [
-        (768, 768),
-        (3072, 768),
-        (768, 3072),
-    ]
+    assert {layer.weight: often for layer, often in layers.layer_set("bert").items()} == {
+        (768, 768): 48,
+        (3072, 768): 12,
+        (768, 3072): 12,
+    }
     assert {layer.input for layer in layers.layer_set("vit")} == {(197,)}
     assert any(layer.groups == 32 for layer in layers.layer_set("resnext50"))
 
@@ -94,7 +95,7 @@ def test_rivals_compute_what_torch_computes(name: str) -> None:
 def test_layers_are_measured_in_the_schemes_that_suit_them(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow = Layer(op="linear", weight=(32, 6), input=(4,), name="6→32")
     wide = Layer(op="linear", weight=(32, 48), input=(4,), name="48→32")
-    monkeypatch.setattr(layers, "layer_set", lambda name: [narrow, wide])
+    monkeypatch.setattr(layers, "layer_set", lambda name: {narrow: 1, wide: 1})
     schemes = ["nm-2x4@0.5", "nm-1x8@0.125"]
     rows = list(measure_layers("bert", [], [], 1, rounds=1, engines=[], schemes=schemes))
     measured = [(row.case, row.scheme, row.zeros) for row in rows]
@@ -103,6 +104,12 @@ def test_layers_are_measured_in_the_schemes_that_suit_them(monkeypatch: pytest.M
         ("48→32", "nm-2x4@0.5/32", 0.5),
         ("48→32", "nm-1x8@0.125/32", 0.875),
     ]
+
+
+def test_the_median_layer_is_given_by_shapes_and_by_occurrences() -> None:
+    (row,) = measure_layers("bert", [0.8], [16], threads=1, rounds=1, engines=[], limit=1)
+    rows = [replace(row, of_peak=share, occurrences=n) for share, n in ((0.9, 4), (0.5, 1))]
+    assert "median 0.70 of peak, of all 5 layers 0.90" in "\n".join(table.summary(rows))
 
 
 def test_missing_rivals_are_named_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import torch
 import tvm
@@ -17,10 +19,11 @@ from tvm_sparse.scheme import Scheme
 
 SETS = ("resnet50", "resnext50", "mobilenet_v2", "vgg16", "bert", "vit")
 _ENCODERS = {"bert": (128, 768), "vit": (197, 384)}  # tokens, width
+_ENCODER_BLOCKS = 12
 
 
-def layer_set(name: str) -> list[Layer]:
-    """Return the distinct layers of a set, in order of first appearance.
+def layer_set(name: str) -> dict[Layer, int]:
+    """Return the distinct layers of a set, and how often each occurs, in order of appearance.
 
     Parameters
     ----------
@@ -35,11 +38,13 @@ def layer_set(name: str) -> list[Layer]:
     """
     if name in _ENCODERS:
         tokens, width = _ENCODERS[name]
-        shapes = [(width, width), (4 * width, width), (width, 4 * width)]
-        return [
-            Layer(op="linear", weight=shape, input=(tokens,), name=f"{shape[1]}→{shape[0]}")
-            for shape in shapes
-        ]
+        shapes = {(width, width): 4, (4 * width, width): 1, (width, 4 * width): 1}
+        return {
+            Layer(op="linear", weight=shape, input=(tokens,), name=f"{shape[1]}→{shape[0]}"): (
+                _ENCODER_BLOCKS * number
+            )
+            for shape, number in shapes.items()
+        }
     if name not in SETS:
         raise FormatError(f"unknown layer set {name!r}; expected one of {', '.join(SETS)}")
     found = _convolutions(name)
@@ -47,7 +52,7 @@ def layer_set(name: str) -> list[Layer]:
         found = [layer for layer in found if layer.pointwise]
     if name == "vgg16":
         found = [layer for layer in found if layer.channels > 3]
-    return list(dict.fromkeys(found))
+    return dict(Counter(found))
 
 
 def _convolutions(name: str) -> list[Layer]:

@@ -101,7 +101,9 @@ def measure_regret(
     set_threads(threads)
     target = replace(targets.load("x86"), cores=threads)
     wanted = [Scheme.parse(f"{s}@{round(1 - z, 4)}") for s in schemes for z in zeros]
-    cases = [(layer, scheme) for layer in layers.layer_set(set_name)[:limit] for scheme in wanted]
+    cases = [
+        (layer, scheme) for layer in list(layers.layer_set(set_name))[:limit] for scheme in wanted
+    ]
     for number, (layer, scheme) in enumerate(cases, 1):
         tell(f"{number} of {len(cases)} cases: {set_name} {layer.name} {scheme}")
         chosen, predicted, times = _compare(layer, scheme, target, rounds)

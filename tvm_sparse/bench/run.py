@@ -50,6 +50,8 @@ class Row:
         Largest difference to torch, relative to the largest output.
     stored : str
         How the compiler stored the weights; "dense" when it declined to use the zeros.
+    occurrences : int
+        How often the network of the set has the layer.
     """
 
     case: str
@@ -64,6 +66,7 @@ class Row:
     of_peak: float
     error: float
     stored: str
+    occurrences: int = 1
 
     @property
     def fastest(self) -> tuple[str, float]:
@@ -104,10 +107,11 @@ def measure_layers(
         measured on the layers that it suits.
     """
     chosen = [Scheme.parse(text) for text in schemes] or _blocks(zeros, filters)
-    for layer in layers.layer_set(set_name)[:limit]:
+    for layer, number in list(layers.layer_set(set_name).items())[:limit]:
         suited = [s for s in chosen if formats.get(s.format).suits(layer.weight, s.block)]
         if suited:
-            yield from _layer_rows(layer, set_name, suited, threads, rounds, engines)
+            for row in _layer_rows(layer, set_name, suited, threads, rounds, engines):
+                yield replace(row, occurrences=number)
 
 
 def _machine(threads: int) -> Target:

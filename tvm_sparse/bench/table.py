@@ -48,11 +48,21 @@ def summary(rows: Sequence[Row]) -> list[str]:
                 parts.append(f"{_geometric(ratios):.2f}× {name}")
         own = [row.sparse.ratio(row.dense) for row in group]
         parts.append(f"{_geometric(own):.2f}× own dense (worst {min(own):.2f}×)")
-        parts.append(f"median {np.median([row.of_peak for row in group]):.2f} of peak")
+        parts.append(_of_peak(group))
         lines.append(
             f"- {key[0]}, {key[1]}, {key[2]} thread{'s' * (key[2] > 1)}: {', '.join(parts)}"
         )
     return lines
+
+
+def _of_peak(group: Sequence[Row]) -> str:
+    """Return the median share of peak: of the cases, and of all layers where some occur often."""
+    shares = [row.of_peak for row in group]
+    text = f"median {np.median(shares):.2f} of peak"
+    often = [row.occurrences for row in group]
+    if max(often) == 1:
+        return text
+    return f"{text}, of all {sum(often)} layers {np.median(np.repeat(shares, often)):.2f}"
 
 
 def _kind(row: Row) -> str:

@@ -55,6 +55,6 @@ def tasks(
 
 
 def _layers(name: str, scheme: Scheme, limit: int | None) -> Iterator[tvm.IRModule]:
-    for layer in layers.layer_set(name)[:limit]:
+    for layer in list(layers.layer_set(name))[:limit]:
         weight, _ = layers.example(layer)
         yield layers.relax_layer(layer, layers.pruned(weight, scheme))
