@@ -6,6 +6,8 @@ import json
 import platform
 from dataclasses import asdict, dataclass
 
+import tvm
+
 from tvm_sparse.targets import native
 
 DESCRIBE = "tvm_sparse.rpc.describe"  # the function by which a board is asked
@@ -22,12 +24,18 @@ class About:
     cores : int
     flags : tuple of str
         CPU features as its system names them.
+    governor : str
+        How its system chooses the clock.
+    tvm : str
+        The version of TVM's runtime.
     """
 
     machine: str
     cpu: str
     cores: int
     flags: tuple[str, ...]
+    governor: str = "unknown"
+    tvm: str = "unknown"
 
     @classmethod
     def here(cls) -> About:
@@ -37,6 +45,8 @@ class About:
             cpu=native.cpu_name(),
             cores=native.cores(),
             flags=tuple(sorted(native.cpu_flags())),
+            governor=native.governor(),
+            tvm=str(tvm.__version__),
         )
 
     @classmethod
