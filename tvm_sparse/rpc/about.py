@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import tvm
 
@@ -25,7 +25,7 @@ class About:
     flags : tuple of str
         CPU features as its system names them.
     governor : str
-        How its system chooses the clock.
+        How its system chooses the clock; boards that differ in it alone are of one kind.
     tvm : str
         The version of TVM's runtime.
     """
@@ -34,7 +34,7 @@ class About:
     cpu: str
     cores: int
     flags: tuple[str, ...]
-    governor: str = "unknown"
+    governor: str = field(default="unknown", compare=False)
     tvm: str = "unknown"
 
     @classmethod

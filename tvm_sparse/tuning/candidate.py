@@ -79,7 +79,7 @@ def build(folder: Path, mod: tvm.IRModule, target: Any, params: Any) -> Built:
         cores=task.target.cores,
     )
     return Built(
-        library=_compiled(bound.func, number, task.target),
+        library=compiled(bound.func, number, task.target),
         folder=folder / str(number),
         arguments=arguments,
         triple=task.target.triple,
@@ -115,7 +115,7 @@ def run(folder: Path, library: Any, device: Any, config: Any, repeated: Any) -> 
     return cold.seconds(library["main"], arguments, config.repeat, config.min_repeat_ms * 1e-3)
 
 
-def _compiled(func: tirx.PrimFunc, number: int, target: Target) -> Any:
+def compiled(func: tirx.PrimFunc, number: int, target: Target) -> Any:
     """Return a library of a scheduled kernel, ``main``, and a function that tells its number."""
     mod = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
     scheduling = tvm.transform.Sequential([ScheduleFunctions(target)])

@@ -17,6 +17,7 @@ from tvm_sparse.targets import Target
 from tvm_sparse.tuning import failures, folder, learning, records, sampling, scratch
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
+from tvm_sparse.tuning.places.find import find
 from tvm_sparse.tuning.places.here import Here
 from tvm_sparse.tuning.places.place import Place, is_lost
 from tvm_sparse.tuning.progress import Progress, Tally, Watch, stopping_gently
@@ -39,6 +40,8 @@ def tune(
     trials: int = 64,
     time: float | None = None,
     database: str | Path | None = None,
+    tracker: str | None = None,
+    key: str | None = None,
     workers: int | None = None,
     seed: int = 1,
     strategy: Strategy = "evolutionary",
@@ -52,7 +55,7 @@ def tune(
     Parameters
     ----------
     model, target, example_inputs, masks
-        As `tvm_sparse.build` takes them. The target must be this machine.
+        As `tvm_sparse.build` takes them. The target must be this machine, or that of the boards.
     trials : int
         Kernels to measure for each kind of layer; those in the database count.
     time : float, optional
@@ -60,6 +63,10 @@ def tune(
     database : path, optional
         A folder, made when missing; by default ``tuning_logs/<target>``. What it holds is kept:
         a search that was stopped goes on where it was.
+    tracker, key : str, optional
+        ``HOST:PORT`` of TVM's RPC tracker, and what the boards that ``tvm-sparse serve`` offers are
+        called: kernels are built here and run there, as many at a time as there are boards. Boards
+        may be lost and come back.
     workers : int, optional
         Processes that compile, by default one a core.
     seed : int
@@ -81,6 +88,9 @@ def tune(
         If the model cannot be imported.
     TargetError
         If the target is unknown, or not this machine.
+    DeviceError
+        If there is no tracker or no such board, the board cannot run code for the target, or all
+        boards were lost; what was measured before is kept.
     DatabaseError
         If the database cannot be written, is being written by another process, or holds records of
         another machine or version; if the strategy is unknown, packages for tuning are missing,
@@ -88,11 +98,13 @@ def tune(
     """
     if strategy not in get_args(Strategy):
         raise DatabaseError(f"unknown strategy {strategy!r}: take one of {get_args(Strategy)}")
-    profile = this_machine(target)
+    _demand_packages()
+    place = find(target, tracker, key)
+    profile = place.target
     tasks = extract(import_model(model, example_inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name
     tell = progress or (lambda state: None)
-    tune_tasks(tasks, profile, path, trials, time, workers, seed, strategy, tell)
+    tune_tasks(tasks, profile, path, trials, time, workers, seed, strategy, tell, place)
     return path
 
 
