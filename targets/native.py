@@ -19,6 +19,7 @@ _CAPABILITIES = {
     "armv7l": {"neon": 12, "vfpv4": 16},
 }
 _AT_HWCAP = 16
+_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 def cpu_flags() -> frozenset[str]:
@@ -47,6 +48,11 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def governor() -> str:
+    """Return how the system chooses the clock, e.g. ``performance``."""
+    return _GOVERNOR.read_text().strip() if _GOVERNOR.exists() else "unknown"
 
 
 def cores() -> int:

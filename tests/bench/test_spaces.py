@@ -7,7 +7,7 @@ import pytest
 
 from support import tuning
 from tvm_sparse.bench import spaces_table
-from tvm_sparse.tuning.measure import Outcome
+from tvm_sparse.tuning.places.place import Outcome
 from tvm_sparse.tuning.space import Sample
 from tvm_sparse.tuning.survey import Survey, survey
 from tvm_sparse.tuning.task import Task

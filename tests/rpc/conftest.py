@@ -22,3 +22,10 @@ def rpi4(tracker: Address) -> Iterator[str]:
     """An emulated Cortex-A72; its key."""
     with emulated.served(tracker, "cortex-a72", "rpi4"):
         yield "rpi4"
+
+
+@pytest.fixture(scope="session")
+def rpi5(tracker: Address) -> Iterator[str]:
+    """An emulated Cortex-A76; its key."""
+    with emulated.served(tracker, "cortex-a76", "rpi5"):
+        yield "rpi5"

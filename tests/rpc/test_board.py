@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import tvm
 from torch import nn
-from tvm import tirx
 
 import tvm_sparse as ts
-from support import emulated, kernels
+from support import emulated, faults, kernels
 from tvm_sparse import link, targets
 from tvm_sparse.bench import networks
 from tvm_sparse.compiled import Compiled
@@ -83,10 +81,7 @@ def test_the_code_of_the_readme_runs_on_a_board(
 
 
 def test_a_crash_ends_its_session_alone(tracker: Address, rpi4: str, tmp_path: Path) -> None:
-    stop = tirx.Evaluate(tirx.call_extern("int32", "abort"))
-    attrs = {"global_symbol": "main", "tirx.is_scheduled": True, "target": RPI4.to_tvm()}
-    mod = tvm.IRModule({"main": tirx.PrimFunc([], stop).with_attrs(attrs)})
-    link.library(tvm.compile(mod, RPI4.to_tvm()), tmp_path / "crash.so", RPI4.triple)
+    link.library(faults.aborting("rpi4"), tmp_path / "crash.so", RPI4.triple)
     with board(rpi4, tracker) as held:
         crash = held.library(tmp_path / "crash.so")["main"]
         with pytest.raises(DeviceError, match="lost board 'rpi4'"), losses(rpi4):
@@ -110,7 +105,7 @@ def test_code_for_features_that_a_board_lacks_is_not_sent(tracker: Address, rpi4
     with board(rpi4, tracker) as held:
         with pytest.raises(DeviceError, match="lacks asimddp, asimdhp, which rpi5 needs: build"):
             held.load(built("rpi5"))
-        with pytest.raises(DeviceError, match="is aarch64, the model was compiled for x86-avx2"):
+        with pytest.raises(DeviceError, match="is aarch64, the code is for x86-avx2"):
             held.load(built("x86-avx2"))
 
 

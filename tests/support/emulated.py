@@ -62,9 +62,9 @@ def root() -> Path:
 
 
 @contextlib.contextmanager
-def tracker() -> Iterator[Address]:
-    """A tracker on a free port of this machine."""
-    running = Tracker(host="127.0.0.1", port=_free_port(), port_end=65000, silent=True)
+def tracker(port: int = 0) -> Iterator[Address]:
+    """A tracker on a port of this machine, by default a free one."""
+    running = Tracker(host="127.0.0.1", port=port or _free_port(), port_end=65000, silent=True)
     try:
         yield Address("127.0.0.1", running.port)
     finally:
@@ -84,13 +84,14 @@ def served(tracker: Address, cpu: str, key: str) -> Iterator[subprocess.Popen[by
     }
     command = [qemu(), "-L", str(files), str(files / "usr/bin/python3")]
     command += [str(Path(__file__).with_name("board_main.py"))]
-    command += [str(tracker), key, str(_free_port())]
+    port = _free_port()
+    command += [str(tracker), key, str(port)]
     log = tempfile.TemporaryFile()
     board = subprocess.Popen(
         command, env=environment, stdout=log, stderr=log, start_new_session=True
     )
     try:
-        _wait(board, tracker, key, log)
+        _wait(board, tracker, f"127.0.0.1:{port}", log)
         yield board
     finally:
         stop(board)
@@ -103,10 +104,10 @@ def stop(board: subprocess.Popen[bytes]) -> None:
     board.wait()
 
 
-def _wait(board: subprocess.Popen[bytes], tracker: Address, key: str, log: object) -> None:
+def _wait(board: subprocess.Popen[bytes], tracker: Address, address: str, log: object) -> None:
     ends = time.monotonic() + _PATIENCE
     while time.monotonic() < ends and board.poll() is None:
-        if any(one.key == key and one.free for one in trackers.boards(tracker)):
+        if any(address in one.addresses and one.free for one in trackers.boards(tracker)):
             return
         time.sleep(0.5)
     log.seek(0)  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +63,32 @@ class Faulty:
             (folder / f"{begun}.begun").touch()
             library = self.faults[begun](library)
         return self.usual(folder, library, *rest)
+
+
+@dataclass(frozen=True)
+class Aborting:
+    """Builds candidates; the first one after the default ends the process that calls it."""
+
+    usual: Callable[..., Any]
+
+    def __call__(self, folder: Path, *rest: Any) -> Any:
+        """Build one candidate, in a worker."""
+        built = self.usual(folder, *rest)
+        if [*folder.glob("*.begun")] or not [*folder.glob("*.npy")]:
+            return built
+        (folder / "0.begun").touch()
+        return replace(built, library=aborting("rpi4"))
+
+
+def aborting(target: str) -> Any:
+    """Return a library whose main ends the process."""
+    import tvm
+    from tvm import tirx
+
+    from tvm_sparse import targets
+
+    known = targets.load(target).to_tvm()
+    stop = tirx.Evaluate(tirx.call_extern("int32", "abort"))
+    attrs = {"global_symbol": "main", "tirx.is_scheduled": True, "target": known}
+    mod = tvm.IRModule({"main": tirx.PrimFunc([], stop).with_attrs(attrs)})
+    return tvm.compile(mod, known)

@@ -16,8 +16,9 @@ import pytest
 
 from support import faults, tuning
 from tvm_sparse.errors import DatabaseError
-from tvm_sparse.tuning import candidate, folder, measure, records
+from tvm_sparse.tuning import candidate, folder, records
 from tvm_sparse.tuning.lines import RECORDS, WORKLOADS, Lines
+from tvm_sparse.tuning.places import here
 from tvm_sparse.tuning.progress import Progress, Tally, Watch
 from tvm_sparse.tuning.tune import tune_tasks
 
@@ -30,7 +31,7 @@ def test_a_search_survives_candidates_that_crash_hang_err_or_exhaust_memory(
 ) -> None:
     wrong = (faults.crash, faults.hang, faults.exhaust, faults.err)
     monkeypatch.setattr(candidate, "run", faults.Faulty(candidate.run, wrong))
-    monkeypatch.setattr(measure, "_RUN_SECONDS", 2.0)
+    monkeypatch.setattr(here, "_RUN_SECONDS", 2.0)
     told: list[Progress] = []
     tune_tasks([TASK], TASK.target, tmp_path, trials=7, workers=1, tell=told.append)
     reasons = told[-1].failures

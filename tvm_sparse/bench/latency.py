@@ -11,12 +11,13 @@ from tvm_sparse.bench import networks
 from tvm_sparse.bench.timing import Times
 from tvm_sparse.frontend import import_model
 from tvm_sparse.latency import LatencyTable
-from tvm_sparse.profiling import in_place
+from tvm_sparse.profiling.in_place import InPlace
 from tvm_sparse.profiling.lowered import Lowered, lower
 from tvm_sparse.profiling.network import NetworkLatency, prediction
 from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import scratch
+from tvm_sparse.tuning.places.here import Here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +100,7 @@ def measure_latencies(
 def _measured(lowered: Lowered, target: Target, rounds: int) -> Times:
     """Return the times of whole runs."""
     with scratch.folder() as folder:
-        path = folder / "network.so"
-        in_place.build(lowered, target, path)
-        running, runner = in_place.Running.of(lowered, path), in_place.runner(target, folder)
+        running = InPlace(Here(target), folder).build(lowered)
         for _ in range(rounds):
-            running.run(runner)
+            running.run()
     return Times(rounds=tuple(float(whole) for whole in np.sum(running.sound, axis=1)))

@@ -94,12 +94,16 @@ def tune(
     strategy: Annotated[
         Literal["evolutionary", "random"], typer.Option(help="How kernels are searched for.")
     ] = "evolutionary",
+    tracker: boards.Measuring = None,
+    key: boards.Called = None,
     as_json: Json = False,
 ) -> None:
     """Measure kernels for the sparse layers of a model; Ctrl-C keeps what was found.
 
     Example: `tvm-sparse tune pruned.onnx --trials 64 --database logs/here`, then
     `tvm-sparse build pruned.onnx -o model.so --database logs/here`
+
+    On boards: `tvm-sparse tune pruned.onnx --target rpi4 --tracker 192.168.1.10 --key rpi4`
     """
     states: list[Progress] = []
     with tuning_bar() as tell:
@@ -115,6 +119,8 @@ def tune(
             trials=trials,
             time=time,
             database=database,
+            tracker=tracker,
+            key=key,
             workers=workers,
             strategy=strategy,
             progress=note,
@@ -126,7 +132,8 @@ def tune(
     else:
         if states[-1].failures:
             print(f"candidates {told_failures(states[-1].failures)}")
-        print(f"wrote {path}; use it with: tvm-sparse build {model} -o model.so --database {path}")
+        options = f"--target {target} --database {path}" if tracker else f"--database {path}"
+        print(f"wrote {path}; use it with: tvm-sparse build {model} -o model.so {options}")
 
 
 @app.command()
@@ -166,11 +173,15 @@ def profile(
     out: Annotated[
         Path | None, typer.Option(help="A folder; by default tuning_logs/TARGET.")
     ] = None,
+    tracker: boards.Measuring = None,
+    key: boards.Called = None,
     as_json: Json = False,
 ) -> None:
     """Measure how long a model's layers take under sparse schemes; Ctrl-C keeps what was measured.
 
     Example: `tvm-sparse profile model.onnx --formats one_by_n-4,unstructured --out logs/here`
+
+    On boards: `tvm-sparse profile model.onnx --target rpi4 --tracker 192.168.1.10 --key rpi4`
     """
     with profiling_bar() as tell:
         from tvm_sparse.profiling.profile import profile as run
@@ -183,6 +194,8 @@ def profile(
             densities=None if densities is None else _shares(densities),
             time=time,
             database=path,
+            tracker=tracker,
+            key=key,
             progress=tell,
         )
     if as_json:

@@ -11,6 +11,10 @@ import typer
 from tvm_sparse.cli.show import Json, print_json
 
 Tracker = Annotated[str, typer.Option(help="The tracker, as HOST or HOST:PORT (9190).")]
+Measuring = Annotated[
+    str | None, typer.Option(help="Measure on boards of this tracker, HOST or HOST:PORT (9190).")
+]
+Called = Annotated[str | None, typer.Option(help="What the boards are called there.")]
 
 
 def serve(

@@ -47,10 +47,17 @@ class Writer:
 
 
 @contextmanager
-def writing(path: Path, target: Target) -> Iterator[Writer]:
+def writing(path: Path, target: Target, origin: provenance.About | None = None) -> Iterator[Writer]:
     """Open a folder to add cells, made when missing; one process at a time.
 
     Lines that a power cut left unfinished are dropped first.
+
+    Parameters
+    ----------
+    path : Path
+    target : Target
+    origin : mapping of str to str, optional
+        Where the cells come from; by default from this machine.
 
     Raises
     ------
@@ -58,12 +65,12 @@ def writing(path: Path, target: Target) -> Iterator[Writer]:
         If the folder cannot be written, another process writes into it, or its cells come from
         another machine or version.
     """
-    with folder.alone(path, target), folder.telling(path):
+    with folder.alone(path, target, origin), folder.telling(path):
         file = path / CELLS
         whole = b"".join(line for line in _lines(file) if _cell(line) is not None)
         if not file.exists() or file.read_bytes() != whole:
             aside.replace(file, whole)
-        provenance.write(path, provenance.here(target))
+        provenance.write(path, origin or provenance.here(target))
         yield Writer(path)
 
 

@@ -8,47 +8,74 @@ Noting the time takes time. Runs that nobody watches are taken in turns with the
 kernels share the time of these.
 
 Caches are indexed by physical addresses, so that it is a matter of luck how much of a large tensor
-they hold, a fifth of a kernel's time at worst. Every round draws new pages.
-
-Rounds that something else disturbed are left out: those whose network took a tenth longer than in
-the fastest round. A single thread's clock stands still while others have its core.
+they hold, a fifth of a kernel's time at worst. Every round draws new pages. A single thread's clock
+stands still while others have its core.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tvm
 from tvm import relax
 from tvm.s_tir import meta_schedule as ms
 
 from tvm_sparse import link
 from tvm_sparse.errors import DatabaseError
-from tvm_sparse.profiling.lowered import Lowered
+from tvm_sparse.profiling.lowered import Called, Lowered
+from tvm_sparse.profiling.rounds import Rounds
 from tvm_sparse.relay_passes import code_generation, expr, pipeline
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import candidate, worker
+from tvm_sparse.tuning.places.place import Place
 
-Times = npt.NDArray[np.float64]
 Clock = Callable[[], int]
 
 _SECONDS = 0.2  # that a round runs at least
 _RUNS = (3, 24)  # of a round, at least and at most
 _TIMEOUT = 300.0
-_DISTURBED = 1.1  # times the fastest round, from which one does not count
 _BALLAST = 32 << 20  # bytes that push a round's tensors to other pages, at most
 
 
-def build(lowered: Lowered, target: Target, path: Path) -> None:
+class InPlace:
+    """Times kernels inside of the networks that call them, on this machine.
+
+    Parameters
+    ----------
+    place : Place
+        The machine at hand.
+    scratch : Path
+        A folder for libraries, and for what the worker leaves.
+    """
+
+    name = "in place"
+
+    def __init__(self, place: Place, scratch: Path) -> None:
+        self._target, self._scratch = place.target, scratch
+        self._built = 0
+        self._runner = ms.runner.LocalRunner(
+            timeout_sec=_TIMEOUT,
+            f_alloc_argument=allocate,
+            f_run_evaluator=partial(run, place.target.cores),
+            initializer=partial(worker.prepare, scratch),
+        )
+
+    def build(self, lowered: Lowered, wanted: Sequence[Called] = ()) -> Rounds:
+        """Return a lowered model, compiled; all of its kernels are timed, not just those wanted."""
+        path = self._scratch / f"{self._built}.so"
+        self._built += 1
+        _build(lowered, self._target, path)
+        return Running(lowered, path, self._runner)
+
+
+def _build(lowered: Lowered, target: Target, path: Path) -> None:
     """Compile a lowered model to a library at a path."""
     with target.to_tvm():
         passes = [ScheduleFunctions(target), *pipeline.finish()]
@@ -59,91 +86,44 @@ def build(lowered: Lowered, target: Target, path: Path) -> None:
     link.library(library, path)
 
 
-@dataclass(kw_only=True)
-class Running:
-    """A built model, and the rounds that it ran.
+class Running(Rounds):
+    """A built model; see `Rounds`.
 
     Parameters
     ----------
+    lowered : Lowered
     path : Path
         Its library.
-    inputs : list of TensorInfo
-        MetaSchedule's.
-    calls : int
-        Kernels that a run calls.
-    rounds : list of array of shape (calls,)
-        The median times of each round, in seconds; all rounds, also those that were disturbed.
+    runner : LocalRunner
     """
 
-    path: Path
-    inputs: list[Any]
-    calls: int
-    rounds: list[Times]
-
-    @classmethod
-    def of(cls, lowered: Lowered, path: Path) -> Running:
-        """Return a built model that has not run yet."""
-        params = lowered.mod["main"].params
-        inputs = [
-            ms.arg_info.TensorInfo(str(param.ty.dtype), expr.shape(param)) for param in params
+    def __init__(self, lowered: Lowered, path: Path, runner: Any) -> None:
+        super().__init__(lowered.calls)
+        self._path, self._runner = path, runner
+        self._inputs = [
+            ms.arg_info.TensorInfo(str(param.ty.dtype), expr.shape(param))
+            for param in lowered.mod["main"].params
         ]
-        return cls(path=path, inputs=inputs, calls=len(lowered.calls), rounds=[])
 
-    def run(self, runner: Any) -> None:
-        """Run one more round.
-
-        Raises
-        ------
-        DatabaseError
-            If the model could not be run.
-        """
-        (future,) = runner.run([ms.runner.RunnerInput(str(self.path), "cpu", self.inputs)])
+    def run(self) -> None:
+        """Run the model for a fifth of a second."""
+        given = ms.runner.RunnerInput(str(self._path), "cpu", self._inputs)
+        (future,) = self._runner.run([given])
         result = future.result()
         if result.error_msg is not None:
             reason = str(result.error_msg).strip().splitlines()[-1]
             raise DatabaseError(f"a profiled network could not be run: {reason}")
         times = np.array([float(seconds) for seconds in result.run_secs])
-        if len(times) != self.calls:
+        if len(times) != len(self.calls):
             raise DatabaseError(
-                f"expected times of {self.calls} kernels, got {len(times)}: this is a bug, "
+                f"expected times of {len(self.calls)} kernels, got {len(times)}: this is a bug, "
                 "please report it with the model"
             )
         self.rounds.append(times)
 
-    @property
-    def sound(self) -> Times:
-        """The rounds that were not disturbed, shape (rounds, calls)."""
-        rounds = np.array(self.rounds)
-        whole = rounds.sum(axis=1)
-        return np.asarray(rounds[whole <= _DISTURBED * whole.min()])
-
-    @property
-    def seconds(self) -> Times:
-        """The median of each kernel, shape (calls,)."""
-        return np.asarray(np.median(self.sound, axis=0))
-
-    @property
-    def spreads(self) -> Times:
-        """Half of each kernel's interquartile range, as a share of the median, shape (calls,)."""
-        low, high = np.percentile(self.sound, [25, 75], axis=0)
-        return np.asarray((high - low) / 2 / self.seconds)
-
-    def steady(self, least: int, spread: float) -> bool:
-        """Whether enough rounds agree: in nine tenths of the time up to a spread."""
-        if len(self.rounds) < least or len(self.sound) < least:
-            return False
-        seconds = self.seconds
-        return bool(seconds[self.spreads > spread].sum() <= 0.1 * seconds.sum())
-
-
-def runner(target: Target, scratch: Path) -> Any:
-    """Return MetaSchedule's runner for whole networks; its workers' files go into a folder."""
-    return ms.runner.LocalRunner(
-        timeout_sec=_TIMEOUT,
-        f_alloc_argument=allocate,
-        f_run_evaluator=partial(run, target.cores),
-        initializer=partial(worker.prepare, scratch),
-    )
+    def remove(self) -> None:
+        """Remove the library."""
+        self._path.unlink()
 
 
 def allocate(device: Any, args_info: Any, repeat: int) -> list[list[Any]]:

@@ -96,12 +96,15 @@ def lower(mod: tvm.IRModule, target: Target, sparse: bool) -> Lowered:
     with target.to_tvm():
         fused = tvm.transform.Sequential(passes)(mod)
     left = [(choice, weight, _sum(weight)) for choice, weight in noted]
-    calls = [_called(name, args, out, left) for name, args, out in _kernels(fused)]
+    calls = [_called(name, args, out, left) for name, args, out in kernels(fused)]
     return Lowered(mod=fused, calls=calls)
 
 
-def _kernels(mod: tvm.IRModule) -> Iterable[tuple[str, list[Any], Any]]:
-    """Yield the name, the arguments and the result of each call, in order."""
+def kernels(mod: tvm.IRModule) -> Iterable[tuple[str, list[Any], Any]]:
+    """Yield the name, the arguments and the result of each call, in order.
+
+    Arguments are variables, or constants where they are known.
+    """
     uses = expr.Uses(mod["main"])
     for var, call in uses.values.items():
         if expr.op_name(call) == "relax.call_tir":

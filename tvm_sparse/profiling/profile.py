@@ -10,12 +10,14 @@ from typing import Any
 
 import tvm
 
-from tvm_sparse import targets
 from tvm_sparse.errors import DatabaseError, ModelError
 from tvm_sparse.frontend import import_model
-from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable, canonical
-from tvm_sparse.profiling import file, in_place, sampling
-from tvm_sparse.profiling.lowered import Called, lower
+from tvm_sparse.latency import DENSE, Epilogue, LatencyTable
+from tvm_sparse.profiling import file, sampling
+from tvm_sparse.profiling.alone import Alone
+from tvm_sparse.profiling.cells import Network, unknown
+from tvm_sparse.profiling.in_place import InPlace
+from tvm_sparse.profiling.lowered import lower
 from tvm_sparse.profiling.predictor import Predictor, measured
 from tvm_sparse.profiling.prune_constants import prune_constants
 from tvm_sparse.profiling.read import read
@@ -24,6 +26,7 @@ from tvm_sparse.relay_passes import pipeline
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import scratch
+from tvm_sparse.tuning.places.find import find
 
 _SPREAD = 0.03  # of a kernel's rounds, from which no more are needed
 _ROUNDS = (4, 16)  # of a network, at least and at most
@@ -61,6 +64,8 @@ def profile(
     densities: Sequence[float] | None = None,
     time: float | None = None,
     database: str | Path | None = None,
+    tracker: str | None = None,
+    key: str | None = None,
     progress: Tell | None = None,
 ) -> LatencyTable:
     """Measure how long a model's layers take under sparse schemes.
@@ -69,11 +74,14 @@ def profile(
     each finds in the caches what it will find in use. Layers of one kind share measurements. After
     a coarse grid of densities, more are measured where a predictor errs by more than 10 %.
 
+    On boards each kernel is measured alone, its constants out of the caches; the table's provenance
+    says ``kernels``: ``alone`` or ``in place``.
+
     Parameters
     ----------
     model, target, example_inputs
-        As `tvm_sparse.build` takes them. The target must be this machine. Zeros in the model's
-        weights make no difference.
+        As `tvm_sparse.build` takes them. The target must be this machine, or that of the boards.
+        Zeros in the model's weights make no difference.
     schemes : sequence of str, optional
         Formats with blocks, e.g. ``one_by_n-4``; by default `sampling.FORMATS`. Dense layers are
         always measured.
@@ -84,6 +92,8 @@ def profile(
     database : path, optional
         A folder, made when missing; by default ``tuning_logs/<target>``. Cells that it holds are
         not measured again: profiling that was stopped goes on where it was.
+    tracker, key : str, optional
+        Boards to measure on, as `tvm_sparse.tune` takes them.
     progress : callable, optional
         Called with a `Progress`.
 
@@ -101,18 +111,23 @@ def profile(
         If a scheme or a density is unknown.
     TargetError
         If the target is unknown, or not this machine.
+    DeviceError
+        If there is no tracker or no such board, the board cannot run code for the target, or all
+        boards were lost; what was measured before is kept.
     DatabaseError
         If the table cannot be written, is being written by another process, or holds cells of
         another machine or version; if a network cannot be run.
     """
-    known = targets.load_here(target)
+    place = find(target, tracker, key)
+    known = place.target
     mod = simplified(import_model(model, example_inputs, None), known)
     path = Path(database) if database is not None else Path("tuning_logs") / known.name
     ends = None if time is None else clock.monotonic() + time
-    with file.writing(path, known) as writer:
+    way = InPlace if place.within else Alone
+    with file.writing(path, known, {**place.origin, "kernels": way.name}) as writer:
         table = LatencyTable(file.cells(path))
-        with scratch.folder() as place:
-            session = _Session(mod, known, table, writer, place, ends)
+        with scratch.folder() as folder:
+            session = _Session(mod, known, table, writer, way(place, folder), ends)
             session.tell = progress or (lambda state: None)
             session.run(schemes or sampling.FORMATS, densities or sampling.DENSITIES)
     return read(path, known)
@@ -132,7 +147,7 @@ class _Session:
     target: Target
     table: LatencyTable
     writer: file.Writer
-    scratch: Path
+    kernels: InPlace | Alone
     ends: float | None
     tell: Tell = field(default=lambda state: None)
     built: int = 0
@@ -199,83 +214,36 @@ class _Session:
     def _measure(self, places: Sequence[Place], stage: str) -> None:
         """Build and run networks until nothing is pending."""
         total = sum(len(place.pending) for place in places)
-        runner = in_place.runner(self.target, self.scratch)
         while any(place.pending for place in places) and not self._over:
             done = total - sum(len(place.pending) for place in places)
-            batch: list[_Network] = []
+            batch: list[Network] = []
             while len(batch) < _TOGETHER and any(place.pending for place in places):
                 self._say(f"{stage}: building network {self.built + 1}", done, total)
                 batch.append(self._build(sampling.assign(places, self.built)))
             self._say(f"{stage}: running {len(batch)} networks", done, total)
-            self._run(batch, runner)
+            self._run(batch)
         self._say(stage, total - sum(len(place.pending) for place in places), total)
 
-    def _build(self, schemes: Mapping[str, Scheme]) -> _Network:
+    def _build(self, schemes: Mapping[str, Scheme]) -> Network:
         mod = prune_constants(self.mod, lambda layer: schemes.get(layer.name, DENSE))
         lowered = lower(mod, self.target, sparse=False)
-        path = self.scratch / f"{self.built}.so"
         self.built += 1
-        in_place.build(lowered, self.target, path)
-        running = in_place.Running.of(lowered, path)
-        return _Network(calls=lowered.calls, schemes=schemes, running=running)
+        wanted = unknown(lowered.calls, schemes, self.table)
+        return Network(schemes=schemes, rounds=self.kernels.build(lowered, wanted))
 
-    def _run(self, batch: Sequence[_Network], runner: Any) -> None:
+    def _run(self, batch: Sequence[Network]) -> None:
         """Run networks in turns until their times are steady, and record them."""
         least, most = _ROUNDS
         for _ in range(most):
-            waiting = [one for one in batch if not one.running.steady(least, _SPREAD)]
-            for one in waiting:
-                one.running.run(runner)
+            for one in batch:
+                if not one.rounds.steady(least, _SPREAD):
+                    one.rounds.run()
         for one in batch:
             found = one.cells()
             self.writer.add(found)
             for cell in found:
                 self.table.add(cell)
-            one.running.path.unlink()
+            one.rounds.remove()
 
     def _say(self, stage: str, done: int, total: int) -> None:
         self.tell(Progress(stage=stage, done=done, total=total))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Network:
-    """A built network, and the schemes of its layers by name."""
-
-    calls: list[Called]
-    schemes: Mapping[str, Scheme]
-    running: in_place.Running
-
-    def cells(self) -> list[Cell]:
-        """Return what was measured, repeated operators as one cell."""
-        found = LatencyTable([])
-        runs = len(self.running.sound)
-        times = zip(self.calls, self.running.seconds, self.running.spreads, strict=True)
-        for call, seconds, spread in times:
-            found.add(cell_of(call, self.schemes, float(seconds), float(spread), runs))
-        return found.cells
-
-
-def cell_of(
-    call: Called, schemes: Mapping[str, Scheme], seconds: float, spread: float, runs: int
-) -> Cell:
-    """Return the cell of a measured call."""
-    if call.layer is None:
-        return Cell(
-            key=call.key,
-            scheme=DENSE,
-            epilogue=Epilogue(0, 0),
-            seconds=seconds,
-            spread=spread,
-            runs=runs,
-        )
-    choice = call.layer.choice
-    return Cell(
-        key=choice.layer.key,
-        scheme=canonical(choice.layer, schemes.get(choice.layer.name, DENSE)),
-        epilogue=call.layer.epilogue,
-        seconds=seconds,
-        spread=spread,
-        runs=runs,
-        kernel=f"{choice.stored}: {choice.kernel}" if choice.is_sparse else str(choice.kernel),
-        terms=call.layer.terms,
-    )

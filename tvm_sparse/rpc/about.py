@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+
+import tvm
 
 from tvm_sparse.targets import native
 
@@ -22,12 +24,18 @@ class About:
     cores : int
     flags : tuple of str
         CPU features as its system names them.
+    governor : str
+        How its system chooses the clock; boards that differ in it alone are of one kind.
+    tvm : str
+        The version of TVM's runtime.
     """
 
     machine: str
     cpu: str
     cores: int
     flags: tuple[str, ...]
+    governor: str = field(default="unknown", compare=False)
+    tvm: str = "unknown"
 
     @classmethod
     def here(cls) -> About:
@@ -37,6 +45,8 @@ class About:
             cpu=native.cpu_name(),
             cores=native.cores(),
             flags=tuple(sorted(native.cpu_flags())),
+            governor=native.governor(),
+            tvm=str(tvm.__version__),
         )
 
     @classmethod

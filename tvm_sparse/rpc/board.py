@@ -13,10 +13,9 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from tvm_sparse import link
-from tvm_sparse.artifact import Description
 from tvm_sparse.compiled import Compiled
 from tvm_sparse.errors import DeviceError
+from tvm_sparse.rpc import fit
 from tvm_sparse.rpc import tracker as trackers
 from tvm_sparse.rpc.about import DESCRIBE, About
 from tvm_sparse.rpc.address import Address
@@ -41,19 +40,8 @@ class Board:
 
     @property
     def about(self) -> About:
-        """What the board is.
-
-        Raises
-        ------
-        DeviceError
-            If it is not served by ``tvm-sparse serve``.
-        """
-        try:
-            return About.from_json(self._remote.get_function(DESCRIBE)())
-        except (AttributeError, RuntimeError, ValueError) as error:
-            raise DeviceError(
-                f"board {self.key!r} does not tell what it is: serve it with `tvm-sparse serve`"
-            ) from error
+        """What the board is; raises as `about` does."""
+        return about(self._remote, self.key)
 
     def load(self, compiled: Compiled) -> Remote:
         """Send a model to the board.
@@ -65,7 +53,8 @@ class Board:
         ArtifactError
             If it cannot be linked.
         """
-        _demand_fit(compiled.description, self.about, self.key)
+        made = compiled.description
+        fit.demand(self.about, self.key, made.target, made.triple, made.needs)
         with tempfile.TemporaryDirectory() as folder:
             library = self.library(compiled.export(Path(folder) / "model.so"))
             with losses(self.key):
@@ -168,28 +157,35 @@ def board(key: str, tracker: Address, seconds: int = _SESSION) -> Iterator[Board
     try:
         yield Board(remote, key)
     finally:
-        _release(remote)
+        release(remote)
 
 
-def _release(remote: Any) -> None:
+def about(remote: Any, key: str) -> About:
+    """Return what a board is.
+
+    Parameters
+    ----------
+    remote : tvm.rpc.RPCSession
+    key : str
+
+    Raises
+    ------
+    DeviceError
+        If it is not served by ``tvm-sparse serve`` of this version.
+    """
+    try:
+        return About.from_json(remote.get_function(DESCRIBE)())
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise DeviceError(
+            f"board {key!r} does not tell what it is: serve it with `tvm-sparse serve` of the "
+            "version that is used here"
+        ) from error
+
+
+def release(remote: Any) -> None:
     """End a session; TVM would hold the board for as long as there is an object on it."""
     with contextlib.suppress(RuntimeError):  # the board is lost
         remote._sess.get_function("CloseRPCConnection")()
-
-
-def _demand_fit(description: Description, about: About, key: str) -> None:
-    right = link.architecture(description.triple)
-    if link.architecture(about.machine) != right:
-        raise DeviceError(
-            f"board {key!r} is {about.machine}, the model was compiled for {description.target} "
-            f"({right}): build it for that board's target"
-        )
-    lacking = [flag for flag in description.needs if flag not in about.flags]
-    if lacking:
-        raise DeviceError(
-            f"board {key!r} ({about.cpu}) lacks {', '.join(lacking)}, which "
-            f"{description.target} needs: build for a target without, e.g. 'arm'"
-        )
 
 
 @contextlib.contextmanager

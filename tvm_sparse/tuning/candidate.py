@@ -2,7 +2,8 @@
 
 The builder's worker makes the kernel that a sample stands for, and leaves the library and its
 arguments in a folder of their own; the library tells its number. The runner's worker finds the
-arguments by it, compares the output with the default's, and only then takes the time.
+arguments by it, compares the output with the default's, and only then takes the time. What is here
+runs on this machine; `tvm_sparse.tuning.places` has other machines.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from tvm_sparse.relay_passes import code_generation
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import cold, sampling
+from tvm_sparse.tuning.arguments import Arguments
 from tvm_sparse.tuning.task import Task
 
 Array = npt.NDArray[Any]
 
 _NUMBER = "number"
-_CLOSE = 1e-4  # of the largest output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +45,16 @@ class Built:
     library : tvm.runtime.Executable
     folder : Path
         Its own; the builder writes into it.
-    arguments : dict of str to array
-        The input, the constants and an empty output, in order, and the task's name.
+    arguments : Arguments
+        The input, the constants and the output.
+    triple : str
+        What its code is for; empty for this machine.
     """
 
     library: Any
     folder: Path
-    arguments: dict[str, Array]
+    arguments: Arguments
+    triple: str = ""
 
 
 def begin(folder: Path, tasks: list[Task]) -> None:
@@ -67,22 +71,27 @@ def build(folder: Path, mod: tvm.IRModule, target: Any, params: Any) -> Built:
     assert choice is not None  # what does not fit is not sent to be built
     bound = implement.chosen(choice, task.weight)
     number = secrets.randbits(62)
-    arrays = [*_ends(bound.func)]
-    arrays[1:1] = bound.constants
-    arguments = {str(i): array for i, array in enumerate(arrays)}
+    x, y = _ends(bound.func)
+    arguments = Arguments(
+        arrays=(x, *bound.constants, y),
+        constants=tuple(range(1, 1 + len(bound.constants))),
+        name=name,
+        cores=task.target.cores,
+    )
     return Built(
-        library=_compiled(bound.func, number, task.target),
+        library=compiled(bound.func, number, task.target),
         folder=folder / str(number),
-        arguments={**arguments, "task": np.array(name), "cores": np.array(task.target.cores)},
+        arguments=arguments,
+        triple=task.target.triple,
     )
 
 
 def export(built: Built) -> str:
     """Write a candidate's library and arguments; MetaSchedule's ``f_export``."""
     built.folder.mkdir()
-    np.savez(built.folder / "arguments.npz", **built.arguments)  # type: ignore[arg-type]
+    built.arguments.write(built.folder)
     path = built.folder / "candidate.so"
-    link.library(built.library, path)
+    link.library(built.library, path, built.triple)
     return str(path)
 
 
@@ -93,33 +102,20 @@ def allocate(device: Any, args_info: Any, repeat: int) -> list[list[Any]]:
 
 def run(folder: Path, library: Any, device: Any, config: Any, repeated: Any) -> list[float]:
     """Verify a candidate's output and return its times in seconds; ``f_run_evaluator``."""
-    with np.load(folder / str(library[_NUMBER]()) / "arguments.npz") as file:
-        arrays = [file[key] for key in file.files if key.isdigit()]
-        name, cores = str(file["task"]), int(file["cores"])
-    use_threads(cores)
-    x, *constants, y = arrays
+    given = Arguments.read(folder / str(library[_NUMBER]()))
+    use_threads(given.cores)
+    x, *constants, y = given.arrays
     ends = [tvm.runtime.tensor(array, device) for array in (x, y)]
     arguments = [
         [ends[0], *(tvm.runtime.tensor(array, device) for array in constants), ends[1]]
         for _ in range(cold.copies(constants))
     ]
     library["main"](*arguments[0])
-    _verify(folder / f"{name}.npy", ends[1].numpy())
+    given.verify(ends[1].numpy(), folder)
     return cold.seconds(library["main"], arguments, config.repeat, config.min_repeat_ms * 1e-3)
 
 
-def _verify(expected: Path, output: Array) -> None:
-    """Compare an output with the first one of its task, which is the default's."""
-    if not expected.exists():
-        np.save(expected, output)
-        return
-    right = np.load(expected)
-    error = float(np.abs(output - right).max() / max(float(np.abs(right).max()), 1e-30))
-    if not error <= _CLOSE:  # NaN is wrong as well
-        raise ValueError(f"wrong output: relative error {error:.1e}, at most {_CLOSE} is allowed")
-
-
-def _compiled(func: tirx.PrimFunc, number: int, target: Target) -> Any:
+def compiled(func: tirx.PrimFunc, number: int, target: Target) -> Any:
     """Return a library of a scheduled kernel, ``main``, and a function that tells its number."""
     mod = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
     scheduling = tvm.transform.Sequential([ScheduleFunctions(target)])

@@ -31,10 +31,19 @@ from tvm_sparse.tuning.lines import Lines
 
 
 @contextmanager
-def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
+def writing(
+    path: Path, target: Target, origin: provenance.About | None = None
+) -> Iterator[JSONDatabase]:
     """Open a folder to add records, made when missing; one process at a time.
 
     Lines that a power cut or a full disk left unfinished are dropped, before and after.
+
+    Parameters
+    ----------
+    path : Path
+    target : Target
+    origin : mapping of str to str, optional
+        Where the records come from; by default from this machine.
 
     Raises
     ------
@@ -42,10 +51,10 @@ def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
         If the folder cannot be written, another process writes into it, its records come from
         another machine or version, or some that were added did not reach the disk.
     """
-    with alone(path, target):
+    with alone(path, target, origin):
         with telling(path):
             repair(path)
-            provenance.write(path, provenance.here(target))
+            provenance.write(path, origin or provenance.here(target))
             database = JSONDatabase(work_dir=str(path))
         try:
             yield database
@@ -60,7 +69,7 @@ def writing(path: Path, target: Target) -> Iterator[JSONDatabase]:
 
 
 @contextmanager
-def alone(path: Path, target: Target) -> Iterator[None]:
+def alone(path: Path, target: Target, origin: provenance.About | None = None) -> Iterator[None]:
     """Keep other writers out of a folder, and records of other machines.
 
     Raises
@@ -70,7 +79,7 @@ def alone(path: Path, target: Target) -> Iterator[None]:
     """
     with locked(path):
         with telling(path):
-            foreign = provenance.foreign(path, target)
+            foreign = provenance.foreign(path, target, origin)
         if foreign:
             raise DatabaseError(f"{path} holds records of {foreign}: name another folder")
         yield

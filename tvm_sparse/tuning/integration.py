@@ -30,6 +30,7 @@ from tvm_sparse.frontend import import_model
 from tvm_sparse.tuning import folder, learning, sampling, scratch
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
+from tvm_sparse.tuning.places.here import Here
 from tvm_sparse.tuning.progress import Tally
 from tvm_sparse.tuning.task import Task
 from tvm_sparse.tuning.tune import confirm, measure_defaults, this_machine
@@ -104,7 +105,7 @@ class DesignSpaces:
             opening.enter_context(compat.without_tensor_intrinsics())
             database = opening.enter_context(folder.writing(self._path, self.profile))
             shared = opening.enter_context(scratch.folder())
-            self._bench = Bench(shared, self.tasks, database, self._workers)
+            self._bench = Bench(shared, self.tasks, database, Here(self.profile), self._workers)
             self._tally = Tally(self.tasks, 0, None, lambda state: None)
             self._sound = measure_defaults(self._bench, self.tasks, self._tally)
             self._open = opening.pop_all()

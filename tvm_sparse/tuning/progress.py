@@ -13,6 +13,7 @@ from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
 from tvm_sparse.tuning import failures, folder, sampling
+from tvm_sparse.tuning.places.place import is_lost, reason_lost
 from tvm_sparse.tuning.records import Measured
 from tvm_sparse.tuning.task import Task
 
@@ -71,6 +72,7 @@ class Tally:
         self.tell = tell
         self.ends = None if seconds is None else time.monotonic() + seconds
         self.stopped = False
+        self.lost = ""
         self.failures: Counter[str] = Counter()
         self.samples: dict[str, set[str]] = {task.identity: set() for task in tasks}
         self.best: dict[str, float] = {}
@@ -85,9 +87,15 @@ class Tally:
             if one.sample == task.default:
                 self.default.setdefault(name, one.seconds)
 
-    def fail(self, message: str) -> None:
-        """Note what the builder or the runner says of a candidate that failed."""
-        self.failures[failures.reason(message)] += 1
+    def fail(self, message: str | None) -> None:
+        """Note what the builder or the runner says of a candidate that failed, if it did.
+
+        Where it could not be run, because boards are lost, the search ends.
+        """
+        if is_lost(message):
+            self.lost, self.stopped = reason_lost(message), True
+        elif message is not None:
+            self.failures[failures.reason(message)] += 1
 
     def enough(self, task: Task) -> bool:
         """Whether as many samples of a task were measured as are wanted."""
@@ -137,10 +145,13 @@ class Watch(ms.measure_callback.PyMeasureCallback):
         """Note the results of a batch."""
         task = self.tasks[task_id]
         pairs = zip(candidates, results, strict=True)
-        measured = [Measured.of(sampling.sample_of(c.sch), r.run_secs) for c, r in pairs]
+        measured = [
+            Measured.of(sampling.sample_of(c.sch), r.run_secs)
+            for c, r in pairs
+            if not is_lost(r.error_msg)
+        ]
         for one in results:
-            if one.error_msg is not None:
-                self.tally.fail(str(one.error_msg))
+            self.tally.fail(one.error_msg)
         self.tally.stopped |= folder.lost(self.database) > 0
         self.tally.know(task, measured)
         self.tally.show(", ".join(task.layers))

@@ -11,23 +11,33 @@ from pathlib import Path
 import tvm
 from tvm.target.codegen import llvm_get_system_cpu
 
-from tvm_sparse import aside
+from tvm_sparse import aside, link
 from tvm_sparse.errors import DatabaseError
-from tvm_sparse.targets import Target, native
+from tvm_sparse.rpc.about import About as Machine
+from tvm_sparse.targets import Target
 from tvm_sparse.tuning.lines import Lines
 
 FILE = "provenance.json"
 _VERSIONS = ("tvm", "tvm_sparse")
 _MACHINE = ("target", "cpu", "flags", "cores", *_VERSIONS)
 _CLASS = ("target", "microarchitecture", "vectors", "caches", "cores", *_VERSIONS)
-_VECTORS = ("avx", "fma", "amx", "f16c", "sse")
-_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+_ELSEWHERE = ("target", "cores", *_VERSIONS)  # of a machine that this one is not like
+_VECTORS = ("avx", "fma", "amx", "f16c", "sse", "asimd")
 
 About = dict[str, str]
 
 
-def foreign(path: Path, target: Target) -> str:
+def foreign(path: Path, target: Target, origin: About | None = None) -> str:
     """Return what tells a folder's records from those of this machine; empty if nothing does.
+
+    For a target that this machine is not, its CPU does not matter.
+
+    Parameters
+    ----------
+    path : Path
+    target : Target
+    origin : mapping of str to str, optional
+        Where records come from, if not from this machine.
 
     Raises
     ------
@@ -37,16 +47,19 @@ def foreign(path: Path, target: Target) -> str:
     about = read(path)
     if about is None:
         return "an unknown machine" if Lines.of(path).records else ""
-    return unlike(about, here(target))
+    if origin is not None:
+        return unlike(about, origin)
+    return unlike(about, here(target), _names(target, _MACHINE))
 
 
 def foreign_class(path: Path, target: Target) -> str:
     """Return what tells a folder's records from those of CPUs like this one.
 
     The model's name and flags without meaning for our code may differ; the microarchitecture,
-    vector instructions, sizes of caches and number of cores may not.
+    vector instructions, sizes of caches and number of cores may not. See `foreign` on targets that
+    this machine is not.
     """
-    return unlike(read(path) or {}, here(target), _CLASS)
+    return unlike(read(path) or {}, here(target), _names(target, _CLASS))
 
 
 def unlike(one: About, other: About, names: Sequence[str] = _MACHINE) -> str:
@@ -79,19 +92,33 @@ def write(path: Path, about: About) -> None:
 
 def here(target: Target) -> About:
     """Return what there is to say of records that are measured now, on this machine."""
-    governor = _GOVERNOR.read_text().strip() if _GOVERNOR.exists() else "unknown"
-    flags = sorted(native.cpu_flags())
+    return told(target, Machine.here(), str(llvm_get_system_cpu()))
+
+
+def told(target: Target, machine: Machine, microarchitecture: str) -> About:
+    """Return what there is to say of records that are measured now, on any machine.
+
+    Parameters
+    ----------
+    target : Target
+    machine : tvm_sparse.rpc.about.About
+        What the machine says of itself.
+    microarchitecture : str
+        LLVM's name of its CPU.
+    """
+    vectors = (flag for flag in machine.flags if flag.startswith(_VECTORS))
     return {
         "target": target.name,
-        "cpu": native.cpu_name(),
-        "microarchitecture": str(llvm_get_system_cpu()),
-        "flags": " ".join(flags),
-        "vectors": " ".join(flag for flag in flags if flag.startswith(_VECTORS)),
+        "cpu": machine.cpu,
+        "microarchitecture": microarchitecture,
+        "flags": " ".join(machine.flags),
+        "vectors": " ".join(vectors),
         "caches": f"{target.l1} {target.l2}",
         "cores": str(target.cores),
         "tvm": str(tvm.__version__),
         "tvm_sparse": version("tvm_sparse"),
-        "governor": governor,
+        "runtime": machine.tvm,
+        "governor": machine.governor,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -105,6 +132,11 @@ def together(several: Iterable[About]) -> About:
     governors = {name for one in known for name in one.get("governor", "unknown").split(", ")}
     date = max(one.get("date", "") for one in known)
     return {**known[0], "governor": ", ".join(sorted(governors)), "date": date}
+
+
+def _names(target: Target, usual: Sequence[str]) -> Sequence[str]:
+    """Return the entries by which records are told apart."""
+    return _ELSEWHERE if link.is_foreign(target.triple) else usual
 
 
 def _short(value: str) -> str:

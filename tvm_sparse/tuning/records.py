@@ -16,7 +16,7 @@ from tvm_sparse.tuning import sampling
 from tvm_sparse.tuning.lines import Lines
 from tvm_sparse.tuning.space import Sample
 
-_FAILED = 1e9  # seconds; MetaSchedule records a failure as a longer time
+FAILED = 1e10  # seconds; as MetaSchedule records a failure
 _GAIN = 0.98  # share of the default's time that a sample must stay below to replace it
 ROUNDS = 9  # of a comparison; a record of so many times is one, and others have fewer
 
@@ -66,7 +66,7 @@ class Measured:
 
 def is_failure(run_secs: Sequence[float]) -> bool:
     """Whether a record is of a sample that could not be run."""
-    return max(run_secs, default=_FAILED) >= _FAILED
+    return max(run_secs, default=FAILED) >= FAILED / 10
 
 
 def is_comparison(run_secs: Sequence[float]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tvm_sparse.tuning import scratch
 from tvm_sparse.tuning.measure import Bench
+from tvm_sparse.tuning.places.here import Here
 from tvm_sparse.tuning.space import Sample, Space
 from tvm_sparse.tuning.task import Task
 
@@ -65,7 +66,8 @@ def survey(
     for first in range(0, len(tasks), _BATCH):
         batch = tasks[first : first + _BATCH]
         with scratch.folder() as folder:
-            yield from _surveyed(Bench(folder, list(batch), None, workers), batch, number, rng)
+            bench = Bench(folder, list(batch), None, Here(batch[0].target), workers)
+            yield from _surveyed(bench, batch, number, rng)
 
 
 def _surveyed(

@@ -11,13 +11,17 @@ import numpy as np
 from tvm.s_tir import meta_schedule as ms
 
 from tvm_sparse import targets
-from tvm_sparse.errors import DatabaseError
+from tvm_sparse.errors import DatabaseError, DeviceError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import failures, folder, learning, records, sampling, scratch
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
+from tvm_sparse.tuning.places.find import find
+from tvm_sparse.tuning.places.here import Here
+from tvm_sparse.tuning.places.place import Place, is_lost
 from tvm_sparse.tuning.progress import Progress, Tally, Watch, stopping_gently
+from tvm_sparse.tuning.recording import AddRecords
 from tvm_sparse.tuning.records import Measured
 from tvm_sparse.tuning.sampling import Strategy
 from tvm_sparse.tuning.space import Sample
@@ -36,6 +40,8 @@ def tune(
     trials: int = 64,
     time: float | None = None,
     database: str | Path | None = None,
+    tracker: str | None = None,
+    key: str | None = None,
     workers: int | None = None,
     seed: int = 1,
     strategy: Strategy = "evolutionary",
@@ -49,7 +55,7 @@ def tune(
     Parameters
     ----------
     model, target, example_inputs, masks
-        As `tvm_sparse.build` takes them. The target must be this machine.
+        As `tvm_sparse.build` takes them. The target must be this machine, or that of the boards.
     trials : int
         Kernels to measure for each kind of layer; those in the database count.
     time : float, optional
@@ -57,6 +63,10 @@ def tune(
     database : path, optional
         A folder, made when missing; by default ``tuning_logs/<target>``. What it holds is kept:
         a search that was stopped goes on where it was.
+    tracker, key : str, optional
+        ``HOST:PORT`` of TVM's RPC tracker, and what the boards that ``tvm-sparse serve`` offers are
+        called: kernels are built here and run there, as many at a time as there are boards. Boards
+        may be lost and come back.
     workers : int, optional
         Processes that compile, by default one a core.
     seed : int
@@ -78,6 +88,9 @@ def tune(
         If the model cannot be imported.
     TargetError
         If the target is unknown, or not this machine.
+    DeviceError
+        If there is no tracker or no such board, the board cannot run code for the target, or all
+        boards were lost; what was measured before is kept.
     DatabaseError
         If the database cannot be written, is being written by another process, or holds records of
         another machine or version; if the strategy is unknown, packages for tuning are missing,
@@ -85,11 +98,13 @@ def tune(
     """
     if strategy not in get_args(Strategy):
         raise DatabaseError(f"unknown strategy {strategy!r}: take one of {get_args(Strategy)}")
-    profile = this_machine(target)
+    _demand_packages()
+    place = find(target, tracker, key)
+    profile = place.target
     tasks = extract(import_model(model, example_inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name
     tell = progress or (lambda state: None)
-    tune_tasks(tasks, profile, path, trials, time, workers, seed, strategy, tell)
+    tune_tasks(tasks, profile, path, trials, time, workers, seed, strategy, tell, place)
     return path
 
 
@@ -103,9 +118,17 @@ def tune_tasks(
     seed: int = 1,
     strategy: Strategy = "evolutionary",
     tell: Callable[[Progress], None] = lambda state: None,
+    place: Place | None = None,
 ) -> None:
-    """Measure kernels for tasks; parameters as `tune`."""
-    with folder.writing(path, target) as opened:
+    """Measure kernels for tasks, by default on this machine; other parameters as `tune`.
+
+    Raises
+    ------
+    DeviceError
+        If the place where candidates run is lost; what was measured before is kept.
+    """
+    place = place or Here(target)
+    with folder.writing(path, target, place.origin) as opened:
         known = records.by_task(opened)
         tally = Tally(tasks, trials, time, tell)
         for task in tasks:
@@ -114,13 +137,15 @@ def tune_tasks(
         open_ = [t for t in tasks if not tally.enough(t) or _finalists(t, known[t.identity])]
         if open_:
             with scratch.folder() as shared, stopping_gently(tally):
-                bench = Bench(shared, open_, opened, workers)
+                bench = Bench(shared, open_, opened, place, workers)
                 sound = measure_defaults(bench, open_, tally)
                 folder.check(opened)
                 open_ = [task for task in sound if not tally.enough(task)]
                 _search(bench, open_, tally, seed, strategy)
                 folder.check(opened)
                 confirm(bench, sound, tally)
+                if tally.lost:
+                    raise DeviceError(f"{tally.lost}; what was measured is kept: tune again")
 
 
 def measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Task]:
@@ -132,13 +157,13 @@ def measure_defaults(bench: Bench, tasks: list[Task], tally: Tally) -> list[Task
     outcomes = [one for (one,) in bench.measure([[(task, task.default)] for task in tasks])]
     sound = [task for task, one in zip(tasks, outcomes, strict=True) if one.error is None]
     for one in outcomes:
-        if one.error is not None:
-            tally.fail(one.error)
-    if not sound:
+        tally.fail(one.error)
+    if not sound and not tally.lost:
         reason = failures.reason(str(outcomes[0].error))
         raise DatabaseError(f"none of the layers' own kernels could be built and run: {reason}")
     for task, one in zip(tasks, outcomes, strict=True):
-        bench.record(task, task.default, one.runs[0] if one.runs else [])
+        if not is_lost(one.error):
+            bench.record(task, task.default, one.runs[0] if one.runs else [])
     known = records.by_task(bench.database)
     for task in sound:
         tally.know(task, known[task.identity])
@@ -163,7 +188,7 @@ def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int, strategy: 
         builder=bench.builder,
         runner=bench.runner,
         measure_callbacks=[
-            ms.measure_callback.AddToDatabase(),
+            AddRecords(bench.database),
             ms.measure_callback.UpdateCostModel(),
             ms.measure_callback.RemoveBuildArtifact(),
             Watch(tasks, tally, bench.database),
@@ -175,6 +200,8 @@ def _search(bench: Bench, tasks: list[Task], tally: Tally, seed: int, strategy: 
 
 def confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
     """Measure the fastest samples of each task again, in turns with the default."""
+    if tally.lost:
+        return
     known = records.by_task(bench.database)
     groups = [
         [(task, sample) for sample in (task.default, *finalists)]
@@ -187,7 +214,9 @@ def confirm(bench: Bench, tasks: list[Task], tally: Tally) -> None:
     for group, outcomes in zip(groups, bench.measure(groups, records.ROUNDS), strict=True):
         times = [[float(np.median(run)) for run in one.runs] for one in outcomes]
         for (task, sample), one, mine in zip(group, outcomes, times, strict=True):
-            if outcomes[0].error is None:
+            if is_lost(one.error):
+                tally.fail(one.error)
+            elif outcomes[0].error is None:
                 fair = [] if one.error is not None else records.relative(mine, times[0])
                 bench.record(task, sample, fair)
 
