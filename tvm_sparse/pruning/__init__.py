@@ -74,7 +74,8 @@ def prune(
         One scheme for every convolution and linear layer that it suits (not for depthwise ones,
         and not for the first and last layer), or a scheme for each named layer.
     method : str
-        The algorithm; see `methods`.
+        The algorithm; see `methods`. `exact_obs` and `sparse_gpt` also round the weights of schemes
+        of fewer than 32 bits.
     **given
         What the algorithm needs, and its options: ``data``, batches of inputs to calibrate on
         (`tvm_sparse.pruning.batches`); ``training``, how to train

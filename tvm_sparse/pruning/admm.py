@@ -26,8 +26,8 @@ def prune(
     schemes: Mapping[str, Scheme],
     *,
     training: Training,
-    first: float = 1e-3,
-    last: float = 1.0,
+    first: float = 0.1,
+    last: float = 10.0,
 ) -> None:
     """Train with the penalty for the training's epochs, then prune the named layers in place.
 

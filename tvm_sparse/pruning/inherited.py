@@ -33,7 +33,7 @@ def prune(
     *,
     training: Training | None = None,
     stages: int = 3,
-    strength: float = 0.5,
+    strength: float = 3.0,
     each_stage: Callable[[int, Mapping[str, Scheme]], None] | None = None,
 ) -> None:
     """Prune the named layers in place.

@@ -33,7 +33,7 @@ def prune(
     schemes: Mapping[str, Scheme],
     *,
     training: Training,
-    strength: float = 0.1,
+    strength: float = 3.0,
     rounds: int = 3,
     threshold: float | None = None,
 ) -> None:
