@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -139,7 +140,7 @@ def test_one_threshold_on_the_losses_divides_zeros_among_filters() -> None:
 def test_it_beats_magnitude_with_and_without_the_same_fit() -> None:
     weight, hessian = problem(8, 24, 0)
     scheme = Scheme(format="unstructured", density=0.3)
-    keep = torch.from_numpy(formats.get("unstructured").mask(weight.abs().numpy(), 0.3))
+    keep = torch.tensor(formats.get("unstructured").mask(weight.abs().numpy(), 0.3))
     found = [
         change(weight, other, hessian[None])
         for other in (
@@ -241,6 +242,20 @@ def test_a_pruned_layer_is_as_near_as_weights_can_be() -> None:
     norm = model[1]
     assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None
     torch.testing.assert_close(norm.running_mean, model[0](x).mean(dim=(0, 2, 3)))
+
+
+@pytest.mark.parametrize("method", ["exact_obs", "sparse_gpt"])
+def test_later_layers_mend_what_earlier_ones_changed(method: str) -> None:
+    torch.manual_seed(0)
+    sizes = [(16, 32), (32, 32), (32, 8)]
+    dense = nn.Sequential(*[m for size in sizes for m in (nn.Linear(*size), nn.ReLU())])
+    x, plan, errors = torch.randn(512, 16), dict.fromkeys("024", "one_by_n-4@0.5"), []
+    for sequential in (True, False):
+        model = copy.deepcopy(dense)
+        ts.prune(model, plan, method=method, data=[x], sequential=sequential)
+        with torch.no_grad():
+            errors.append(float((model(x) - dense(x)).norm()))
+    assert errors[0] < 0.9 * errors[1]
 
 
 def test_sparse_layers_of_few_bits_hold_zeros_and_few_values() -> None:

@@ -20,6 +20,7 @@ __all__ = ["makes", "methods", "needs", "prune"]
 _NOT_METHODS = {
     "batch_norm",
     "batches",
+    "calibrated",
     "channel_flow",
     "channel_orders",
     "compensate",

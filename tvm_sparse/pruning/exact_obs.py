@@ -21,11 +21,10 @@ from torch import Tensor
 
 from tvm_sparse import formats
 from tvm_sparse.formats.protocol import Weight
-from tvm_sparse.pruning import hessians
+from tvm_sparse.pruning import calibrated
 from tvm_sparse.pruning.batch_norm import re_estimate
 from tvm_sparse.pruning.batches import Batches
-from tvm_sparse.pruning.compensate import compensate, ridge
-from tvm_sparse.pruning.layers import prunable
+from tvm_sparse.pruning.compensate import compensate
 from tvm_sparse.pruning.magnitude import mask
 from tvm_sparse.pruning.quantize import quantize
 from tvm_sparse.pruning.surgeon import Buckets, Trace, trace
@@ -40,10 +39,11 @@ def prune(
     *,
     data: Batches,
     damping: float = 1e-3,
+    sequential: bool = True,
 ) -> None:
     """Prune the named layers in place; those of fewer than 32 bits are quantized too.
 
-    Every layer is calibrated on the model as it came; at the end, batch norms are re-estimated.
+    At the end, batch norms are re-estimated.
 
     Parameters
     ----------
@@ -53,18 +53,17 @@ def prune(
         Calibration inputs, a few hundred images.
     damping : float
         What is added to the diagonal of each Hessian, as a share of its mean.
+    sequential : bool
+        Whether each layer is fitted to the dense model's outputs, given what it reads by then;
+        otherwise all layers are calibrated on the model as it came.
 
     Raises
     ------
     PruningError
         If a layer's inputs cannot be seen.
     """
-    found = hessians.collect(model, schemes, data)
-    for name, scheme in schemes.items():
-        weight = prunable(model)[name]
-        hessian = found[name] + ridge(found[name], damping)
-        with torch.no_grad():
-            weight.copy_(compressed(weight.detach().cpu(), hessian, scheme))
+    for layer in calibrated.layers(model, schemes, data, damping, sequential):
+        layer.write(compressed(layer.target, layer.hessian, schemes[layer.name]))
     re_estimate(model, data)
 
 

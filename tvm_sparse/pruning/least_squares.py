@@ -12,17 +12,15 @@ fits 1×1 kernels only).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import torch
 
-from tvm_sparse.pruning import hessians
+from tvm_sparse.pruning import calibrated
 from tvm_sparse.pruning.batch_norm import re_estimate
 from tvm_sparse.pruning.batches import Batches
-from tvm_sparse.pruning.compensate import compensate, ridge
-from tvm_sparse.pruning.layers import prunable
-from tvm_sparse.pruning.magnitude import apply, magnitudes, mask
+from tvm_sparse.pruning.compensate import compensate
+from tvm_sparse.pruning.magnitude import magnitudes, mask
 from tvm_sparse.scheme import Scheme
 
 
@@ -49,16 +47,8 @@ def prune(
     PruningError
         If a layer's inputs cannot be seen.
     """
-    dense = copy.deepcopy(model)
-    for name, weight in prunable(model).items():
-        if name in schemes:
-            keep = mask(magnitudes(model, [name])[name], schemes[name])
-            hessian, cross = hessians.collect_pair(dense, model, name, data)
-            added = ridge(hessian, damping)
-            matrix = weight.detach().cpu().reshape(len(weight), -1)
-            taps = torch.from_numpy(keep.reshape(matrix.shape))
-            fit = compensate(matrix.double(), taps, hessian + added, cross + added)
-            with torch.no_grad():
-                weight.copy_(fit.reshape(weight.shape))
-            apply(model, name, keep)
+    sizes = magnitudes(model, schemes)
+    for layer in calibrated.layers(model, schemes, data, damping, sequential=True):
+        keep = torch.from_numpy(mask(sizes[layer.name], schemes[layer.name])).flatten(1)
+        layer.write(compensate(layer.target.flatten(1), keep, layer.hessian))
     re_estimate(model, data)

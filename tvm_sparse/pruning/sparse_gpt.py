@@ -19,11 +19,9 @@ import torch
 from torch import Tensor
 
 from tvm_sparse import formats
-from tvm_sparse.pruning import hessians
+from tvm_sparse.pruning import calibrated
 from tvm_sparse.pruning.batch_norm import re_estimate
 from tvm_sparse.pruning.batches import Batches
-from tvm_sparse.pruning.compensate import ridge
-from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.pruning.magnitude import mask
 from tvm_sparse.pruning.quantize import grid, nearest
 from tvm_sparse.scheme import Scheme
@@ -35,6 +33,7 @@ def prune(
     *,
     data: Batches,
     damping: float = 1e-2,
+    sequential: bool = True,
     columns: int = 128,
 ) -> None:
     """Prune the named layers in place; those of fewer than 32 bits are rounded on the way.
@@ -47,6 +46,9 @@ def prune(
         Calibration inputs.
     damping : float
         What is added to the diagonal of each Hessian, as a share of its mean.
+    sequential : bool
+        Whether each layer is fitted to the dense model's outputs, given what it reads by then;
+        otherwise all layers are calibrated on the model as it came.
     columns : int
         About how many columns a mask is chosen for at once.
 
@@ -55,12 +57,8 @@ def prune(
     PruningError
         If a layer's inputs cannot be seen.
     """
-    found = hessians.collect(model, schemes, data)
-    for name, scheme in schemes.items():
-        weight = prunable(model)[name]
-        hessian = found[name] + ridge(found[name], damping)
-        with torch.no_grad():
-            weight.copy_(compressed(weight.detach().cpu(), hessian, scheme, columns))
+    for layer in calibrated.layers(model, schemes, data, damping, sequential):
+        layer.write(compressed(layer.target, layer.hessian, schemes[layer.name], columns))
     re_estimate(model, data)
 
 

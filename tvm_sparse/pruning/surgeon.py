@@ -68,15 +68,18 @@ def trace(weight: Tensor, inverse: Tensor, groups: Tensor, buckets: Buckets | No
     w, inv = _arranged(weight, inverse, groups)
     number = len(groups)
     order, losses = [], []
-    alive = torch.ones(number, dtype=torch.bool)
+    alive, names = torch.ones(number, dtype=torch.bool), torch.arange(number)
     left = buckets.surplus.clone() if buckets else torch.zeros(1, dtype=torch.int64)
     home = buckets.number if buckets else torch.zeros(number, dtype=torch.int64)
     forced = int(left.sum())
     for step in range(number):
+        if 2 * (number - step) <= len(alive):  # most are gone: forget them
+            w, inv = w[:, alive], inv[alive][:, :, alive]
+            names, home, alive = names[alive], home[alive], alive[alive]
         allowed = alive & (left[home] > 0) if step < forced else alive
         scores = torch.where(allowed, _scores(w, inv), torch.inf)
         chosen = int(scores.argmin())
-        order.append(chosen)
+        order.append(int(names[chosen]))
         losses.append(float(scores[chosen]))
         _remove(w, inv, chosen)
         alive[chosen] = False
