@@ -292,9 +292,37 @@ def test_what_the_calibration_lacks_is_said() -> None:
             return y
 
     x = torch.randn(3, 1, 8)
-    for name, message in (
-        ("in_proj", "projects a query and another key"),
-        ("out_proj", "leave it out of the plan"),
-    ):
-        with pytest.raises(PruningError, match=message):
-            hessians.collect(Attention(), [f"attention.{name}"], [((x, x + 1), None)])
+    with pytest.raises(PruningError, match="projects a query and another key"):
+        hessians.collect(Attention(), ["attention.in_proj"], [((x, x + 1), None)])
+
+    class Unused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    with pytest.raises(PruningError, match="leave it out of the plan"):
+        hessians.collect(Unused(), ["unused"], [x])
+
+
+def test_both_projections_of_an_attention_are_seen() -> None:
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).double().eval()
+    names = ["self_attn.in_proj", "self_attn.out_proj", "linear1", "linear2"]
+    x = torch.randn(4, 5, 8, dtype=torch.float64)
+    found = hessians.collect(model, names, [x])
+    torch.testing.assert_close(found[names[0]][0], 2 * x.flatten(0, 1).T @ x.flatten(0, 1) / 20)
+    before = {name: weight.detach().clone() for name, weight in prunable(model).items()}
+    out = model.self_attn.out_proj.weight
+    with torch.no_grad():
+        y = model.self_attn(x, x, x)[0]
+        out.add_(torch.randn_like(out))
+        moved = model.self_attn(x, x, x)[0]
+    assert change(before[names[1]], out.detach(), found[names[1]]) == pytest.approx(
+        float((moved - y).square().sum()) / 20
+    )
+    ts.prune(model, dict.fromkeys(names, "one_by_n-4@0.5"), method="exact_obs", data=[x])
+    for name in names:
+        assert float((prunable(model)[name] != 0).double().mean()) == 0.5

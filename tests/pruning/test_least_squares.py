@@ -9,8 +9,8 @@ from torch import Tensor, nn
 import tvm_sparse as ts
 from support.pruning import batches, fits, network
 from tvm_sparse.pruning.batch_norm import re_estimate
-from tvm_sparse.pruning.hessians import columns
 from tvm_sparse.pruning.layers import prunable
+from tvm_sparse.pruning.watching import columns
 
 NAMES = ("1.conv2", "2.conv1", "2.conv2", "2.shortcut", "5")
 

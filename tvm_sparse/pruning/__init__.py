@@ -32,6 +32,7 @@ _NOT_METHODS = {
     "surgeon",
     "thresholds",
     "training",
+    "watching",
 }
 
 
