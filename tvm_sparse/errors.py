@@ -35,3 +35,7 @@ class DatabaseError(TvmSparseError):
 
 class DeviceError(TvmSparseError):
     """A board or its tracker cannot be reached, is of another kind, or was lost."""
+
+
+class PruningError(TvmSparseError):
+    """A pruning method lacks what it needs, or cannot prune this model."""

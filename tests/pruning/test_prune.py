@@ -111,5 +111,5 @@ def test_plans_that_make_no_sense_are_refused(plan: object, message: str) -> Non
 
 def test_unknown_methods_are_refused_with_the_known_ones() -> None:
     assert "magnitude" in pruning.methods()
-    with pytest.raises(FormatError, match="expected one of magnitude"):
+    with pytest.raises(FormatError, match=r"expected one of .*magnitude"):
         ts.prune(network(), "unstructured@0.5", method="magic")

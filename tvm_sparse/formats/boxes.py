@@ -24,6 +24,7 @@ import numpy as np
 from tvm_sparse.formats.protocol import (
     WORTH,
     Block,
+    Integers,
     Mask,
     Packed,
     SparseFormat,
@@ -50,6 +51,18 @@ class BoxFormat(SparseFormat):
     @abstractmethod
     def box(self, shape: tuple[int, int, int], block: Block) -> Box:
         """Return (p, q, r) for a weight viewed as `shape`."""
+
+    def groups(self, shape: tuple[int, ...], block: Block = ()) -> Integers:
+        """Return the number of the box that each weight lies in."""
+        box, view = self._box(shape, block), self.view(shape)
+        grid = [-(-size // b) for size, b in zip(view, box, strict=True)]
+        return _spread(np.arange(math.prod(grid)).reshape(grid), box, view).reshape(shape)
+
+    def channel_step(self, shape: tuple[int, ...], block: Block = ()) -> int:
+        """Return the channels of a box; more where it ends within one."""
+        units = self.view(shape)[1] // shape[1]
+        width = min(self._box(shape, block)[1], units * shape[1])
+        return width // math.gcd(width, units)
 
     def mask(self, scores: Weight, density: float, block: Block = ()) -> Mask:
         """Keep `density` of the boxes: those with the highest mean scores of the whole layer."""
@@ -190,8 +203,8 @@ def _crop(boxes: Weight, view: tuple[int, ...]) -> Weight:
     return boxes.reshape(f * p, c * q, k * r)[: view[0], : view[1], : view[2]]
 
 
-def _spread(kept: Mask, box: Box, view: tuple[int, ...]) -> Mask:
-    """Repeat one flag a box to one flag a weight."""
+def _spread(kept: Weight, box: Box, view: tuple[int, ...]) -> Weight:
+    """Repeat one flag (or number) a box to one a weight."""
     p, q, r = box
     wide = np.broadcast_to(
         kept[:, None, :, None, :, None], (len(kept), p, kept.shape[1], q, kept.shape[2], r)

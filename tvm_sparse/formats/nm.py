@@ -61,6 +61,10 @@ class NofM(SparseFormat):
         self.check(shape, block)
         return int(_taken(shape[1], block).sum()) / shape[1]
 
+    def channel_step(self, shape: tuple[int, ...], block: Block = ()) -> int:
+        """Return M."""
+        return min(block[1], shape[1])
+
     def mask(self, scores: Weight, density: float, block: Block = ()) -> Mask:
         """Keep the N highest of each M; below that density, the highest of these."""
         check_density(density)

@@ -18,6 +18,7 @@ from tvm_sparse.formats import libraries
 from tvm_sparse.formats.protocol import (
     WORTH,
     Block,
+    Integers,
     Mask,
     Packed,
     SparseFormat,
@@ -104,6 +105,12 @@ class PatternSparse(SparseFormat):
         """Return k / K."""
         self.check(shape, block)
         return float(block[0] / math.prod(shape[2:]))
+
+    def groups(self, shape: tuple[int, ...], block: Block = ()) -> Integers:
+        """Return the number of the kernel that each weight lies in."""
+        self.check(shape, block)
+        f, c, size = self.view(shape)
+        return np.repeat(np.arange(f * c), size).reshape(shape)
 
     def mask(self, scores: Weight, density: float, block: Block = ()) -> Mask:
         """Give each kernel the pattern that keeps most of its score; then drop the weakest."""

@@ -13,6 +13,7 @@ import numpy as np
 from tvm_sparse.formats.protocol import (
     WORTH,
     Block,
+    Integers,
     Mask,
     Packed,
     SparseFormat,
@@ -44,6 +45,13 @@ class PeriodicSparse(SparseFormat):
         return super().suits(shape, block) and all(
             period == 1 or 2 * period <= size for period, size in zip(block, shape, strict=False)
         )
+
+    def groups(self, shape: tuple[int, ...], block: Block = ()) -> Integers:
+        """Return the number of each weight's pattern and position."""
+        self.check(shape, block)
+        view = self.view(shape)
+        table = np.arange(block[0] * block[1] * view[2]).reshape(*block, view[2])
+        return np.asarray(_spread(table, view).reshape(shape))
 
     def mask(self, scores: Weight, density: float, block: Block = ()) -> Mask:
         """Keep `density` of the patterns' positions: those with the highest mean scores."""
@@ -132,7 +140,7 @@ class PeriodicSparse(SparseFormat):
         return bool(np.array_equal(rows[0] != 0, rows[last] != 0)) if f > 1 else True
 
 
-def _spread(table: Mask, view: tuple[int, int, int]) -> Mask:
+def _spread(table: Weight, view: tuple[int, int, int]) -> Weight:
     """Repeat the patterns over a weight viewed as (F, C, K)."""
     pf, pc, _ = table.shape
     return np.asarray(table[np.arange(view[0])[:, None] % pf, np.arange(view[1])[None] % pc])

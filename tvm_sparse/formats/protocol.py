@@ -111,6 +111,26 @@ class SparseFormat(ABC):
         """Return the largest density that `mask` can leave."""
         return 1.0
 
+    def groups(self, shape: tuple[int, ...], block: Block = ()) -> Integers:
+        """Return a number for each weight; weights of one number stay or go together.
+
+        Where a format's choice depends on the weights, each has a number of its own.
+
+        Raises
+        ------
+        FormatError
+            If the block does not suit the format.
+        """
+        self.check(shape, block)
+        return np.arange(math.prod(shape)).reshape(shape)
+
+    def channel_step(self, shape: tuple[int, ...], block: Block = ()) -> int:
+        """Return the neighbouring channels of which a mask may be made without seeing the others.
+
+        All of them, unless a format says otherwise.
+        """
+        return shape[1]
+
     @abstractmethod
     def mask(self, scores: Weight, density: float, block: Block = ()) -> Mask:
         """Return which weights to keep so that about `density` of them stay.

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tvm_sparse.errors import FormatError
+from tvm_sparse import formats
+from tvm_sparse.errors import FormatError, PruningError
 from tvm_sparse.scheme import Scheme
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["methods", "prune"]
+__all__ = ["makes", "methods", "needs", "prune"]
 
-_NOT_METHODS = {"layers", "masks"}
+_NOT_METHODS = {
+    "batch_norm",
+    "batches",
+    "calibrated",
+    "channel_flow",
+    "channel_orders",
+    "compensate",
+    "hessians",
+    "layers",
+    "masks",
+    "partition",
+    "quantize",
+    "surgeon",
+    "thresholds",
+    "training",
+    "watching",
+}
 
 
 def methods() -> tuple[str, ...]:
@@ -23,11 +41,31 @@ def methods() -> tuple[str, ...]:
     return tuple(sorted({m.name for m in pkgutil.iter_modules(__path__)} - _NOT_METHODS))
 
 
+def needs(method: str) -> tuple[str, ...]:
+    """Return what a method cannot do without: nothing, ``data`` or ``training``.
+
+    Raises
+    ------
+    FormatError
+        If the method is unknown.
+    """
+    accepted = _accepted(_algorithm(method))
+    return tuple(name for name, p in accepted.items() if p.default is inspect.Parameter.empty)
+
+
+def makes(method: str) -> tuple[str, ...]:
+    """Return the formats whose zeros a method makes; errors as `needs`."""
+    _algorithm(method)
+    module = import_module(f"tvm_sparse.pruning.{method}")
+    return tuple(getattr(module, "FORMATS", formats.names()))
+
+
 def prune(
     model: torch.nn.Module,
     plan: str | Scheme | Mapping[str, str | Scheme],
     *,
     method: str = "magnitude",
+    **given: Any,
 ) -> torch.nn.Module:
     """Set weights of a model to exact zeros, in place, and return the model.
 
@@ -38,22 +76,69 @@ def prune(
         One scheme for every convolution and linear layer that it suits (not for depthwise ones,
         and not for the first and last layer), or a scheme for each named layer.
     method : str
-        The algorithm; see `methods`.
+        The algorithm; see `methods`. `exact_obs` and `sparse_gpt` also round the weights of schemes
+        of fewer than 32 bits.
+    **given
+        What the algorithm needs, and its options: ``data``, batches of inputs to calibrate on
+        (`tvm_sparse.pruning.batches`); ``training``, how to train
+        (`tvm_sparse.pruning.training.Training`); the rest is named in the algorithm's file.
 
     Raises
     ------
     FormatError
-        If the method, a scheme or a layer's name is unknown.
+        If the method, a scheme or a layer's name is unknown, or the method does not make zeros of
+        that format.
+    PruningError
+        If the algorithm lacks something, does not know an option, or cannot prune the model.
 
     Examples
     --------
-    >>> prune(model, "block_punched-8x4@0.25")            # doctest: +SKIP
-    >>> prune(model, {"layer1.conv1": "one_by_n-4@0.2"})  # doctest: +SKIP
+    >>> prune(model, "block_punched-8x4@0.25")                               # doctest: +SKIP
+    >>> prune(model, {"layer1.conv1": "one_by_n-4@0.2"})                     # doctest: +SKIP
+    >>> prune(model, "nm-2x4@0.5", method="exact_obs", data=[images])        # doctest: +SKIP
+    >>> prune(model, "one_by_n-4@0.2", method="admm", training=Training(batches=loader))
+    ... # doctest: +SKIP
     """
     from tvm_sparse.pruning.layers import resolve
 
+    algorithm = _algorithm(method)
+    schemes = resolve(model, plan)
+    _check_formats(method, schemes)
+    _check_given(method, algorithm, given)
+    algorithm(model, schemes, **given)
+    return model
+
+
+def _algorithm(method: str) -> Callable[..., None]:
     if method not in methods():
         raise FormatError(f"unknown method {method!r}; expected one of {', '.join(methods())}")
-    schemes = resolve(model, plan)
-    import_module(f"tvm_sparse.pruning.{method}").prune(model, schemes)
-    return model
+    found: Callable[..., None] = import_module(f"tvm_sparse.pruning.{method}").prune
+    return found
+
+
+def _accepted(algorithm: Callable[..., None]) -> dict[str, inspect.Parameter]:
+    """Return what an algorithm takes besides the model and the schemes."""
+    return dict(list(inspect.signature(algorithm).parameters.items())[2:])
+
+
+def _check_formats(method: str, schemes: Mapping[str, Scheme]) -> None:
+    made = makes(method)
+    for name, scheme in schemes.items():
+        if scheme.format not in made:
+            raise FormatError(
+                f"method {method} makes zeros of format {', '.join(made)}; got {scheme} for layer "
+                f"{name}: use another method there, e.g. magnitude"
+            )
+
+
+def _check_given(method: str, algorithm: Callable[..., None], given: Mapping[str, Any]) -> None:
+    accepted = _accepted(algorithm)
+    for name in needs(method):
+        if given.get(name) is None:
+            what = {"data": "batches of inputs", "training": "a Training"}.get(name, "a value")
+            raise PruningError(f"method {method} needs {name}=…, {what}; none was given")
+    for name in given:
+        if name not in accepted:
+            raise PruningError(
+                f"method {method} takes no {name!r}; expected {', '.join(accepted) or 'nothing'}"
+            )
