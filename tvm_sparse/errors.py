@@ -35,3 +35,11 @@ class DatabaseError(TvmSparseError):
 
 class DeviceError(TvmSparseError):
     """A board or its tracker cannot be reached, is of another kind, or was lost."""
+
+
+class PlanError(TvmSparseError):
+    """A plan cannot be made, read or applied: budget out of reach, unknown layer, damaged file."""
+
+
+class ConfigError(TvmSparseError):
+    """The configuration of a run is wrong, or what it names is not there."""
