@@ -73,12 +73,14 @@ def frontier(
     cost, error = np.zeros(1), np.zeros(1)
     steps = []
     for layer_costs, layer_errors, rest in zip(costs, errors, rests, strict=True):
-        summed = np.add.outer(cost, layer_costs).ravel()
+        useful = _undominated(layer_costs, layer_errors, len(layer_costs))
+        summed = np.add.outer(cost, layer_costs[useful]).ravel()
+        wrong = np.add.outer(error, layer_errors[useful]).ravel()
         within = np.flatnonzero(summed <= limit * _SLACK - rest)
-        kept = within[_undominated(summed[within], _sums(error, layer_errors)[within], buckets)]
-        parents, options = np.divmod(kept, len(layer_costs))
-        steps.append((parents, options))
-        cost, error = summed[kept], _sums(error, layer_errors)[kept]
+        kept = within[_undominated(summed[within], wrong[within], buckets)]
+        parents, options = np.divmod(kept, len(useful))
+        steps.append((parents, useful[options]))
+        cost, error = summed[kept], wrong[kept]
     return Frontier(costs=cost, errors=error, steps=steps)
 
 
@@ -96,10 +98,6 @@ def dynamic_programming(
 def cheapest(problem: Problem, resource: Resource = "seconds") -> Selection:
     """Return the selection that takes least of a resource, whatever its error."""
     return tuple(int(np.argmin(slot.of(resource))) for slot in problem.slots)
-
-
-def _sums(errors: Array, more: Array) -> Array:
-    return np.add.outer(errors, more).ravel()
 
 
 def _undominated(costs: Array, errors: Array, buckets: int) -> npt.NDArray[np.int64]:
