@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tvm_sparse.compiled import set_threads as set_threads
     from tvm_sparse.latency import LatencyTable as LatencyTable
     from tvm_sparse.layer import Layer as Layer
+    from tvm_sparse.planning.plan import Plan as Plan
+    from tvm_sparse.planning.planner import plan as plan
     from tvm_sparse.profiling.profile import profile as profile
     from tvm_sparse.pruning import prune as prune
     from tvm_sparse.report import Report as Report
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "build": "tvm_sparse.building",
     "load": "tvm_sparse.compiled",
+    "plan": "tvm_sparse.planning.planner",
     "profile": "tvm_sparse.profiling.profile",
     "prune": "tvm_sparse.pruning",
     "set_threads": "tvm_sparse.compiled",
@@ -37,6 +40,7 @@ _HOMES = {
     "Compiled": "tvm_sparse.compiled",
     "LatencyTable": "tvm_sparse.latency",
     "Layer": "tvm_sparse.layer",
+    "Plan": "tvm_sparse.planning.plan",
     "Report": "tvm_sparse.report",
     "Scheme": "tvm_sparse.scheme",
     "Target": "tvm_sparse.targets",

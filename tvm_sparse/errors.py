@@ -39,3 +39,11 @@ class DeviceError(TvmSparseError):
 
 class PruningError(TvmSparseError):
     """A pruning method lacks what it needs, or cannot prune this model."""
+
+
+class PlanError(TvmSparseError):
+    """A plan cannot be made, read or applied: budget out of reach, unknown layer, damaged file."""
+
+
+class ConfigError(TvmSparseError):
+    """The configuration of a run is wrong, or what it names is not there."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tvm_sparse.cli import bench, boards
+from tvm_sparse.cli import bench, boards, workflow
+from tvm_sparse.cli import plan as plans
 from tvm_sparse.cli.show import (
     Json,
     error_console,
@@ -34,6 +35,8 @@ app = typer.Typer(
 app.add_typer(bench.app, name="bench")
 app.command()(boards.serve)
 app.command()(boards.devices)
+app.command()(plans.plan)
+app.command()(workflow.run)
 
 
 def main() -> None:
@@ -215,13 +218,22 @@ def _shares(text: str) -> list[float]:
 
 @app.command()
 def report(
-    library: Annotated[Path, typer.Argument(help="A library that `build` wrote.")],
+    library: Annotated[
+        Path, typer.Argument(help="A library that `build` wrote, or the folder of a `run`.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Show what was found in each layer of a compiled model, what was chosen, and why.
 
+    Of a run's folder: write its page, report.html, and its pictures.
+
     Example: `tvm-sparse report model.so`
     """
+    if library.is_dir():
+        from tvm_sparse.workflow.report import write
+
+        print(f"wrote {write(library)}")
+        return
     from tvm_sparse import artifact
     from tvm_sparse.report import Report
 

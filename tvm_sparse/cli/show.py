@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -47,6 +47,21 @@ def tuning_bar() -> AbstractContextManager[Callable[[Any], None]]:
 def profiling_bar() -> AbstractContextManager[Callable[[Any], None]]:
     """Show on stderr how many cells were measured, and the time left."""
     return _bar(lambda state: str(state.stage))
+
+
+@contextmanager
+def planning_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on stderr how much of a plan's search is done, and the time left."""
+    with _bar(lambda state: str(state.stage)) as tell:
+        yield lambda stage, done, total: tell(Step(stage=stage, done=done, total=total))
+
+
+class Step(NamedTuple):
+    """How far something has come."""
+
+    stage: str
+    done: int
+    total: int
 
 
 @contextmanager

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from support.tables import formula_table
+from tvm_sparse.cli import app
+from tvm_sparse.errors import ConfigError
+from tvm_sparse.planning.budget import Budget
+from tvm_sparse.workflow import report
+from tvm_sparse.workflow.folder import Folder
+from tvm_sparse.workflow.run import run
+from tvm_sparse.workflow.variant import Variant
+
+CONFIG = """
+[data]
+size = 8
+[model]
+width = 32
+[train]
+epochs = 1
+[plan]
+budget = "1.2x"
+correct = false
+formats = ["one_by_n-4"]
+images = 32
+trials = 3
+[fine_tune]
+epochs = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A run's folder, and the stages that it told of; nothing is measured for the table."""
+    told: list[str] = []
+    path = tmp_path_factory.mktemp("run") / "digits.toml"
+    path.write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        _no_profile(patch)
+        run(path, done=lambda stage, found: told.append(stage))
+    return path.with_suffix(""), told
+
+
+def _no_profile(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("tvm_sparse.workflow.shared.profile", lambda *args, **rest: formula_table())
+    patch.setattr("tvm_sparse.workflow.shared.read", lambda *args: formula_table())
+    patch.setattr("tvm_sparse.workflow.measure._ROUNDS", (3, 1))
+
+
+def test_all_stages_run_in_order(done: tuple[Path, list[str]]) -> None:
+    folder, told = done
+    stages = ("planned", "pruned", "fine_tuned", "tuned", "built", "verified")
+    plans = ("search 1.2x",)
+    assert told[:2] == ["train", "profile"] and told[-1] == "report"
+    assert told[2:-1] == [f"{plan}: {stage}" for plan in plans for stage in stages]
+    assert (folder / "search-1.2x" / "sparse.so").is_file()
+
+
+def test_what_was_built_answers_as_torch_does(done: tuple[Path, list[str]]) -> None:
+    found = json.loads((done[0] / "search-1.2x" / "verify.json").read_text())
+    assert found["error"] < 1e-4
+    trained = json.loads((done[0] / "search-1.2x" / "fine_tune.json").read_text())
+    assert found["accuracy"] == pytest.approx(trained["accuracy"])
+    assert found["sparse"] > 0 and any(kernel["stored"] for kernel in found["kernels"])
+
+
+def test_zeros_stay_through_fine_tuning(done: tuple[Path, list[str]]) -> None:
+    before, after = (torch.load(done[0] / "search-1.2x" / f"{n}.pt") for n in ("pruned", "model"))
+    for name, weight in before.items():
+        if name.endswith("conv1.weight"):
+            assert (after[name][weight == 0] == 0).all()
+            assert (after[name] != weight).any()
+
+
+def test_stages_that_ended_are_not_repeated(
+    done: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **rest: Any) -> None:
+        raise AssertionError("repeated")
+
+    for name in ("shared.Shared._train", "shared.profile", "shared.build", "variant.build"):
+        monkeypatch.setattr(f"tvm_sparse.workflow.{name}", never)
+    monkeypatch.setattr("tvm_sparse.workflow.variant.Variant._fine_tune", never)
+    found = CliRunner().invoke(app, ["run", str(done[0].with_suffix(".toml"))])
+    assert found.exit_code == 0, found.output
+    assert found.stdout.startswith("search 1.2x: ") and "(dense " in found.stdout
+
+
+def test_the_page_needs_no_other_file_and_shows_all_pictures(
+    done: tuple[Path, list[str]],
+) -> None:
+    page = (done[0] / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert "http" not in page and 'src="data' in page
+    pictures = {path.stem for path in (done[0] / "report").glob("*.png")}
+    assert pictures == {"pareto", "layers", "predictions", "masks", "curves"}
+    found = CliRunner().invoke(app, ["report", str(done[0])])
+    assert found.stdout == f"wrote {done[0] / 'report.html'}\n"
+
+
+def test_a_plan_that_misses_its_budget_is_made_again_with_another(tmp_path: Path) -> None:
+    class Slower(Variant):
+        """Networks that are a tenth slower than predicted."""
+
+        def _planned(self, strategy: str, asked: Budget) -> Any:
+            return SimpleNamespace(speedup=asked.value)
+
+        def _share(self, plan: Any, wanted: Budget) -> float:
+            return float(0.9 * plan.speedup / wanted.value)
+
+    shared: Any = SimpleNamespace(folder=Folder(tmp_path))
+    variant, tried = Slower(shared=shared, strategy="dp", budget="2x"), list[dict[str, Any]]()
+    wanted = Budget.parse("2x")
+    asked, plan = variant._corrected("dp", wanted, wanted, tried)
+    assert asked.value == plan.speedup == pytest.approx(2 / 0.9 * 1.005)
+    assert [one["share"] for one in tried] == pytest.approx([0.9, 1.005])
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no folder of a run"):
+        report.write(tmp_path)
+    (tmp_path / "run.json").write_text('{"config": {}, "variants": ["search 2x"]}')
+    with pytest.raises(ConfigError, match="nothing was measured in"):
+        report.write(tmp_path)
+
+
+def test_without_matplotlib_the_extra_is_named(
+    done: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'tvm-sparse\[report\]'"):
+        report.write(done[0])

@@ -1,0 +1,1 @@
+"""Choose a scheme for every layer: the least error that a budget of time or bytes allows."""

@@ -1,0 +1,242 @@
+"""Which layers a model has to plan, and how long each takes under which scheme."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tvm
+
+from tvm_sparse import formats
+from tvm_sparse.errors import ModelError
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.frontend import import_model
+from tvm_sparse.latency import DENSE, Epilogue, LatencyTable, canonical
+from tvm_sparse.layer import Layer
+from tvm_sparse.planning import curves
+from tvm_sparse.planning.problem import Option, Problem, Slot
+from tvm_sparse.planning.storage import stored_nbytes
+from tvm_sparse.profiling.lowered import lower
+from tvm_sparse.profiling.network import prediction
+from tvm_sparse.profiling.profile import simplified
+from tvm_sparse.profiling.prune_constants import prune_constants
+from tvm_sparse.relay_passes import expr, layers, pipeline, record
+from tvm_sparse.scheme import Scheme
+from tvm_sparse.targets import Target
+
+_PREDICTED = 4  # densities of a form that are predicted; those measured come on top
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A layer of a network.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Several, if they are computed as one.
+    layer : Layer
+    epilogues : tuple of Epilogue
+        One for each time that the network calls it.
+    seconds : float
+        Of all calls, the layer being dense.
+    prunable : bool
+        Not the first layer, nor the last, nor a depthwise one.
+    """
+
+    names: tuple[str, ...]
+    layer: Layer
+    epilogues: tuple[Epilogue, ...]
+    seconds: float
+    prunable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network's layers, and the seconds of everything else."""
+
+    places: tuple[Place, ...]
+    rest: float
+
+
+def describe(
+    model: Any, table: LatencyTable, target: Target, example_inputs: Any = None
+) -> Network:
+    """Return the layers of a model as its dense build would compute them.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be imported, or has no layers to prune.
+    DatabaseError
+        If the table cannot predict.
+    """
+    mod = simplified(import_model(model, example_inputs, None), target)
+    lowered = lower(prune_constants(mod, lambda layer: DENSE), target, sparse=False)
+    parts = prediction(lowered, table).parts
+    called = [
+        (call.layer, part.latency.seconds)
+        for call, part in zip(lowered.calls, parts, strict=True)
+        if call.layer is not None
+    ]
+    ends = {call.choice.layer.name for call, _ in (called[:1] + called[-1:])}
+    found: dict[str, Place] = {}
+    for call, seconds in called:
+        layer = call.choice.layer
+        place = found.get(layer.name)
+        before = (place.epilogues, place.seconds) if place else ((), 0.0)
+        found[layer.name] = Place(
+            names=tuple(layer.name.split(" + ")),
+            layer=layer,
+            epilogues=(*before[0], call.epilogue),
+            seconds=before[1] + seconds,
+            prunable=not layer.depthwise and (len(called) == 1 or layer.name not in ends),
+        )
+    if not any(place.prunable for place in found.values()):
+        raise ModelError("the model has no layer that can be pruned: there is nothing to plan")
+    rest = sum(part.latency.seconds for part in parts) - sum(seconds for _, seconds in called)
+    return Network(places=tuple(found.values()), rest=rest)
+
+
+def problem(
+    network: Network, table: LatencyTable, forms: Sequence[str], densities: Sequence[float]
+) -> Problem:
+    """Return the options of each layer with their times; errors are 0.
+
+    Parameters
+    ----------
+    network : Network
+    table : LatencyTable
+        With a predictor.
+    forms : sequence of str
+        Formats with blocks, e.g. ``one_by_n-4``; each layer is offered those that suit it.
+    densities : sequence of float
+
+    Raises
+    ------
+    FormatError
+        If a format is unknown, or a density out of range.
+    """
+    wanted = [Scheme.parse(f"{form}@1.0") for form in forms]
+    for scheme in wanted:
+        formats.get(scheme.format)
+    known = _measured(table)
+    slots = tuple(_slot(place, table, known, wanted, densities) for place in network.places)
+    return Problem(slots=slots, rest=network.rest)
+
+
+Known = Mapping[tuple[str, Epilogue, str, tuple[int, ...]], Mapping[float, float]]
+"""Measured seconds by density, for each layer, epilogue, format and block."""
+
+
+def _measured(table: LatencyTable) -> Known:
+    found: dict[tuple[str, Epilogue, str, tuple[int, ...]], dict[float, float]] = {}
+    for cell in table.cells:
+        name = cell.key, cell.epilogue, cell.scheme.format, cell.scheme.block
+        found.setdefault(name, {})[cell.scheme.density] = cell.seconds
+    return found
+
+
+def _slot(
+    place: Place,
+    table: LatencyTable,
+    known: Known,
+    forms: Sequence[Scheme],
+    densities: Sequence[float],
+) -> Slot:
+    options = [_option(place.layer, DENSE, place.seconds, True)]
+    for form in forms if place.prunable else ():
+        allowed = _allowed(place.layer, form, densities)
+        if allowed:
+            seconds, measured = _times(place, table, known, form, allowed)
+            options += [
+                _option(place.layer, replace(form, density=d), min(s, place.seconds), d in measured)
+                for d, s in zip(allowed, seconds, strict=True)
+            ]
+    structured = _structured(place, table, densities) if place.prunable else {}
+    return Slot(names=place.names, layer=place.layer, options=tuple(options), structured=structured)
+
+
+def _option(layer: Layer, scheme: Scheme, seconds: float, measured: bool) -> Option:
+    return Option(
+        scheme=scheme,
+        seconds=float(seconds),
+        error=0.0,
+        nbytes=stored_nbytes(layer, scheme),
+        measured=measured,
+    )
+
+
+def _allowed(layer: Layer, form: Scheme, densities: Sequence[float]) -> list[float]:
+    """Return the densities that a format can leave on a layer; none if it does not suit it."""
+    found = formats.get(form.format)
+    if not found.suits(layer.weight, form.block):
+        return []
+    most = found.limit(layer.weight, form.block)
+    return [density for density in densities if density <= most]
+
+
+def _times(
+    place: Place,
+    table: LatencyTable,
+    known: Known,
+    form: Scheme,
+    densities: Sequence[float],
+) -> tuple[Sequence[float], set[float]]:
+    """Return the seconds at each density, and those densities that were measured."""
+    total, exact = [0.0] * len(densities), set(densities)
+    as_known = canonical(place.layer, replace(form, density=densities[0]))
+    for epilogue in place.epilogues:
+        points = dict(known.get((place.layer.key, epilogue, as_known.format, as_known.block), {}))
+        exact &= set(points)
+        for density in curves.anchors(densities, _PREDICTED if len(points) < 2 else 2):
+            scheme = replace(form, density=density)
+            points.setdefault(density, table.latency(place.layer, scheme, epilogue).seconds)
+        more = curves.between(points, densities)
+        total = [a + float(b) for a, b in zip(total, more, strict=True)]
+    return total, exact
+
+
+def _structured(
+    place: Place, table: LatencyTable, densities: Sequence[float]
+) -> dict[float, float]:
+    """Return the seconds of the dense layer with fewer filters, by density."""
+    points = {1.0: place.seconds}
+    for density in curves.anchors(densities, _PREDICTED):
+        groups = place.layer.groups
+        filters = max(1, round(place.layer.filters * density / groups)) * groups
+        fewer = replace(place.layer, weight=(filters, *place.layer.weight[1:]))
+        points[density] = sum(table.latency(fewer, DENSE, e).seconds for e in place.epilogues)
+    return dict(zip(densities, map(float, curves.between(points, densities)), strict=True))
+
+
+def weights(model: Any, example_inputs: Any = None) -> dict[str, Weight]:
+    """Return the weights of a model's layers by name, filters first.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be imported.
+    """
+    mod, found = import_model(model, example_inputs, None), {}
+    mod = tvm.transform.Sequential(pipeline.simplify())(mod)
+    uses, names = expr.Uses(mod["main"]), record.names(mod)
+    for var, call in uses.values.items():
+        if expr.op_name(call) in (layers.CONV, layers.LINEAR):
+            value = uses.constant(call.args[1])
+            layer = layers.layer_of(call, value, names.get(var.name, var.name))
+            if not isinstance(layer, str):
+                found[layer.name] = np.ascontiguousarray(layers.weight_of(layer, value))
+    return found
+
+
+def fingerprint(known: Mapping[str, Weight]) -> str:
+    """Return a short name of weights."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(known.items()):
+        digest.update(name.encode())
+        digest.update(weight.tobytes())
+    return digest.hexdigest()[:16]

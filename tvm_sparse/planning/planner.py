@@ -1,0 +1,299 @@
+"""Choose a scheme for every layer of a model, given how long layers take on the target."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tvm_sparse import targets
+from tvm_sparse.errors import PlanError
+from tvm_sparse.latency import LatencyTable
+from tvm_sparse.planning import curves, network, sensitivity, strategies
+from tvm_sparse.planning.budget import Budget
+from tvm_sparse.planning.cache import Cache
+from tvm_sparse.planning.frontier import frontier
+from tvm_sparse.planning.plan import Plan, Planned
+from tvm_sparse.planning.problem import Problem, Selection
+from tvm_sparse.planning.strategies import Task, Tell, silent
+from tvm_sparse.profiling.read import read
+from tvm_sparse.profiling.sampling import FORMATS
+from tvm_sparse.scheme import Scheme
+
+if TYPE_CHECKING:
+    from tvm_sparse.planning.calibration import Stitched
+
+DENSITIES = tuple(curves.geometric(0.6, 0.02, 40))
+Kind = Literal["outputs", "loss", "magnitude"]
+_HALVINGS = 7  # of the range of speed-ups in which an accuracy is looked for
+
+
+@dataclass(kw_only=True)
+class Planner:
+    """A model, a latency table, and what is known of the model's sensitivity.
+
+    Parameters
+    ----------
+    model, table, target, example_inputs, schemes, densities, calibration, errors, cache, progress
+        As `plan` takes them.
+    """
+
+    model: Any
+    table: LatencyTable | str | Path
+    target: Any = "x86"
+    example_inputs: Any = None
+    schemes: Sequence[str] | None = None
+    densities: Sequence[float] | None = None
+    calibration: Any = None
+    errors: Kind | None = None
+    cache: str | Path | None = None
+    progress: Tell = silent
+
+    @cached_property
+    def latencies(self) -> Problem:
+        """The options of each layer with their times; errors are 0."""
+        known = targets.load(self.target)
+        table = self.table if isinstance(self.table, LatencyTable) else read(self.table, known)
+        self.progress("latencies", 0, 1)
+        found = network.describe(self.model, table, known, self.example_inputs)
+        forms, densities = self.schemes or FORMATS, self.densities or DENSITIES
+        return network.problem(found, table, forms, sorted(densities, reverse=True))
+
+    @property
+    def reach(self) -> float:
+        """The largest speed-up that the options allow."""
+        return self.latencies.reach
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The options of each layer, with times and errors."""
+        asked = self.latencies
+        weights = network.weights(self.model, self.example_inputs)
+        missing = [
+            n for s in asked.slots for n in s.names if len(s.options) > 1 and n not in weights
+        ]
+        if missing:
+            raise PlanError(f"no weights of the layers {', '.join(missing)} were found")
+        kind = self._kind
+        if kind == "magnitude":
+            errors, of = sensitivity.removed_magnitude(weights), network.fingerprint(weights)
+        else:
+            from tvm_sparse.planning.calibration import fingerprint, output_errors
+
+            of = fingerprint(self.model, self._inputs, kind)
+            stitched = self.stitched if kind == "loss" else None
+            errors = stitched.error if stitched else output_errors(self.model, self._inputs)
+        known = Cache(None if self.cache is None else Path(self.cache), of)
+        return sensitivity.with_errors(asked, errors, known, self.progress)
+
+    @cached_property
+    def stitched(self) -> Stitched | None:
+        """The model on calibration data; None without data."""
+        if self.calibration is None:
+            return None
+        from tvm_sparse.planning.calibration import Stitched
+
+        return Stitched(self.model, self._inputs, self._labels)
+
+    def plan(
+        self,
+        budget: str | Budget,
+        strategy: str = "search",
+        *,
+        trials: int = 200,
+        seed: int = 0,
+        difficulty: Literal["easy", "hard"] = "easy",
+    ) -> Plan:
+        """Return a plan within a budget; parameters and errors as `plan` has them."""
+        wanted = Budget.parse(budget) if isinstance(budget, str) else budget
+        choose = strategies.get(strategy)
+        self._check(wanted)
+        if wanted.kind == "accuracy":
+            return self._floor(wanted, strategy, trials=trials, seed=seed, difficulty=difficulty)
+        limit = wanted.limit(self.latencies)
+        problem, begin = self.problem, time.perf_counter()
+        stitched = self.stitched
+        task = Task(
+            problem=problem,
+            limit=limit,
+            resource=wanted.resource,
+            score=None if stitched is None else lambda c: stitched.loss(schemes_of(problem, c)),
+            trials=trials,
+            seed=seed,
+            difficulty=difficulty,
+            tell=self.progress,
+        )
+        return self._plan(choose(task), wanted, strategy, time.perf_counter() - begin)
+
+    def front(self, points: int = 60) -> list[tuple[float, float]]:
+        """Return the least error for each time: (seconds of the network, error), fastest first."""
+        problem = self.problem
+        found = frontier(
+            [s.of("seconds") for s in problem.slots], [s.errors for s in problem.slots]
+        )
+        step = max(1, len(found.costs) // points)
+        pairs = zip(found.costs[::step], found.errors[::step], strict=True)
+        return [(float(cost) + problem.rest, float(error)) for cost, error in pairs]
+
+    @property
+    def _kind(self) -> Kind:
+        return self.errors or ("magnitude" if self.calibration is None else "outputs")
+
+    def _check(self, budget: Budget) -> None:
+        """Raise PlanError where something is asked for that needs other data."""
+        kind = self._kind
+        if kind not in ("outputs", "loss", "magnitude"):
+            raise PlanError(f"unknown errors {kind!r}; expected outputs, loss or magnitude")
+        if kind != "magnitude" and self.calibration is None:
+            raise PlanError(f"errors {kind!r} need calibration data: calibration=inputs")
+        if budget.kind == "accuracy" and self._labels is None:
+            raise PlanError("an accuracy that must stay needs labels: calibration=(inputs, labels)")
+
+    @property
+    def _inputs(self) -> Any:
+        return self.calibration[0] if isinstance(self.calibration, tuple) else self.calibration
+
+    @property
+    def _labels(self) -> Any:
+        return self.calibration[1] if isinstance(self.calibration, tuple) else None
+
+    def _plan(self, chosen: Selection, budget: Budget, strategy: str, seconds: float) -> Plan:
+        problem, layers = self.problem, {}
+        for slot, option in zip(problem.slots, problem.options(chosen), strict=True):
+            planned = Planned(
+                scheme=option.scheme,
+                seconds=option.seconds,
+                dense_seconds=slot.options[0].seconds,
+                error=option.error,
+                nbytes=option.nbytes,
+                measured=option.measured,
+            )
+            layers.update(dict.fromkeys(slot.names, planned))
+        return Plan(
+            layers=layers,
+            seconds=problem.total(chosen, "seconds"),
+            dense_seconds=problem.total(problem.dense, "seconds"),
+            error=problem.error(chosen),
+            reach=problem.reach,
+            search_seconds=seconds,
+            budget=str(budget),
+            strategy=strategy,
+            target=targets.load(self.target).name,
+        )
+
+    def _floor(self, floor: Budget, strategy: str, **options: Any) -> Plan:
+        """Return the fastest plan found that keeps an accuracy on the calibration data."""
+        stitched = self.stitched
+        assert stitched is not None
+        if stitched.accuracy({}) < floor.value:
+            raise PlanError(
+                f"the dense model has an accuracy of {stitched.accuracy({}):.1%} on the "
+                f"calibration data, below the {floor} that must stay"
+            )
+        low, high, best = 1.0, self.reach, self._plan(self.latencies.dense, floor, strategy, 0.0)
+        begin = time.perf_counter()
+        for _ in range(_HALVINGS):
+            middle = (low * high) ** 0.5
+            found = self.plan(Budget(kind="speedup", value=middle), strategy, **options)
+            if stitched.accuracy(found) >= floor.value:
+                low, best = middle, found
+            else:
+                high = middle
+        seconds = time.perf_counter() - begin
+        return replace(best, budget=str(floor), search_seconds=seconds)
+
+
+def schemes_of(problem: Problem, chosen: Selection) -> Mapping[str, Scheme]:
+    """Return the scheme of each layer that a selection prunes."""
+    return {
+        name: option.scheme
+        for slot, option in zip(problem.slots, problem.options(chosen), strict=True)
+        for name in slot.names
+        if option.scheme.format != "dense"
+    }
+
+
+def plan(
+    model: Any,
+    table: LatencyTable | str | Path,
+    budget: str | Budget = "2x",
+    *,
+    target: Any = "x86",
+    example_inputs: Any = None,
+    strategy: str = "search",
+    schemes: Sequence[str] | None = None,
+    densities: Sequence[float] | None = None,
+    calibration: Any = None,
+    errors: Kind | None = None,
+    cache: str | Path | None = None,
+    trials: int = 200,
+    seed: int = 0,
+    difficulty: Literal["easy", "hard"] = "easy",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Plan:
+    """Choose a scheme for every layer of a model: the least error within a budget.
+
+    The first and the last layer stay dense, and so do depthwise ones. The model is not changed.
+
+    Parameters
+    ----------
+    model, target, example_inputs
+        As `tvm_sparse.build` takes them.
+    table : LatencyTable or path
+        What `tvm_sparse.profile` measured, of this model or of others.
+    budget : str or Budget
+        A speed-up over dense (``"2.5x"``), the time of a run (``"3ms"``), the size of all weights
+        (``"400KB"``), or an accuracy that must stay (``"97%"``).
+    strategy : str
+        ``"search"``: coefficients of errors are searched for (needs calibration data, else it is
+        ``"dp"``: the least sum of errors); ``"rules"``; ``"uniform"``: one scheme for all.
+    schemes : sequence of str, optional
+        Formats with blocks that are offered; by default those that `tvm_sparse.profile` measures.
+    densities : sequence of float, optional
+        By default 40 of equal ratios, from 0.6 to 0.02.
+    calibration : Tensor or (Tensor, Tensor), optional
+        A batch of inputs, with labels where an accuracy must stay; the model is a torch module
+        then.
+    errors : {"outputs", "loss", "magnitude"}, optional
+        What a layer's error is: of its outputs, by default with calibration data; of the network's
+        outputs; or of its weights, by default without data.
+    cache : path, optional
+        A file that keeps errors: what was stopped goes on from there.
+    trials : int
+        Networks that the search runs.
+    seed : int
+        Of the search.
+    difficulty : {"easy", "hard"}
+        Of the data, for the rules.
+    progress : callable, optional
+        Called with what runs, how much of it is done, and how much there is.
+
+    Returns
+    -------
+    Plan
+        `tvm_sparse.prune` takes it.
+
+    Raises
+    ------
+    PlanError
+        If the budget is out of reach; the message says what is possible. If the budget or the
+        strategy is unknown.
+    ModelError, TargetError, FormatError, DatabaseError
+        If the model, the target, a scheme or the table is not usable.
+    """
+    planner = Planner(
+        model=model,
+        table=table,
+        target=target,
+        example_inputs=example_inputs,
+        schemes=schemes,
+        densities=densities,
+        calibration=calibration,
+        errors=errors,
+        cache=cache,
+        progress=progress or silent,
+    )
+    return planner.plan(budget, strategy, trials=trials, seed=seed, difficulty=difficulty)

@@ -1,0 +1,120 @@
+"""What there is to choose from: the options of every layer, with their times, bytes and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_sparse.layer import Layer
+from tvm_sparse.scheme import Scheme
+
+Array = npt.NDArray[np.float64]
+Selection = tuple[int, ...]
+"""The chosen option of each slot, by its place among the slot's options."""
+
+Resource = Literal["seconds", "nbytes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One way to prune a layer.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    seconds : float
+        How long the layer takes.
+    error : float
+        What pruning costs; the error of a network counts as the sum over its layers.
+    nbytes : int
+        Stored weights and indices.
+    measured : bool
+        Whether the time was measured, and not predicted.
+    """
+
+    scheme: Scheme
+    seconds: float
+    error: float
+    nbytes: int
+    measured: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A layer, and its options; layers that are computed as one are one.
+
+    Parameters
+    ----------
+    names : tuple of str
+        What the model calls the layer, or the layers that are computed together.
+    layer : Layer
+    options : tuple of Option
+        The dense one first.
+    structured : mapping of float to float
+        By density: seconds of the dense layer with that share of its filters.
+    """
+
+    names: tuple[str, ...]
+    layer: Layer
+    options: tuple[Option, ...]
+    structured: Mapping[float, float] = field(default_factory=dict, hash=False)
+
+    def of(self, resource: Resource) -> Array:
+        """Return what each option takes of a resource, shape (options,)."""
+        return np.array([getattr(option, resource) for option in self.options], np.float64)
+
+    @property
+    def errors(self) -> Array:
+        """The error of each option, shape (options,)."""
+        return np.array([option.error for option in self.options], np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A network's layers with their options.
+
+    Parameters
+    ----------
+    slots : tuple of Slot
+        In the order of execution.
+    rest : float
+        Seconds of what no plan changes.
+    """
+
+    slots: tuple[Slot, ...]
+    rest: float = 0.0
+
+    @property
+    def dense(self) -> Selection:
+        """The selection that prunes nothing."""
+        return (0,) * len(self.slots)
+
+    def fixed(self, resource: Resource) -> float:
+        """Return what is taken of a resource whatever is chosen."""
+        return self.rest if resource == "seconds" else 0.0
+
+    def total(self, chosen: Sequence[int], resource: Resource) -> float:
+        """Return what a selection takes of a resource, with what is fixed."""
+        taken = (getattr(o, resource) for o in self.options(chosen))
+        return self.fixed(resource) + float(sum(taken))
+
+    def error(self, chosen: Sequence[int]) -> float:
+        """Return the error of a selection."""
+        return float(sum(option.error for option in self.options(chosen)))
+
+    def options(self, chosen: Sequence[int]) -> list[Option]:
+        """Return the chosen options, a slot each."""
+        return [slot.options[at] for slot, at in zip(self.slots, chosen, strict=True)]
+
+    def least(self, resource: Resource) -> float:
+        """Return the least that any selection takes of a resource."""
+        return self.fixed(resource) + float(sum(slot.of(resource).min() for slot in self.slots))
+
+    @property
+    def reach(self) -> float:
+        """The largest speed-up over the dense network that the options allow."""
+        return self.total(self.dense, "seconds") / self.least("seconds")

@@ -1,0 +1,1 @@
+"""The whole run: train or load, profile, plan, prune, fine-tune, tune, build, verify, report."""

@@ -1,0 +1,147 @@
+"""What all plans of a run share: the data, the trained network, the latency table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tvm_sparse import targets
+from tvm_sparse.building import build
+from tvm_sparse.compiled import Compiled, load
+from tvm_sparse.latency import LatencyTable
+from tvm_sparse.planning.planner import Planner
+from tvm_sparse.profiling.profile import profile
+from tvm_sparse.profiling.read import read
+from tvm_sparse.targets import Target
+from tvm_sparse.workflow import data, models, training
+from tvm_sparse.workflow.config import Config
+from tvm_sparse.workflow.folder import Folder, Result, named
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(kw_only=True)
+class Shared:
+    """A run before its plans.
+
+    Parameters
+    ----------
+    config : Config
+    folder : Folder
+    tell : callable
+        Called with what runs, how much of it is done, and how much there is.
+    """
+
+    config: Config
+    folder: Folder
+    tell: Tell
+
+    @cached_property
+    def images(self) -> data.Images:
+        """The data set."""
+        return data.load(self.config.data)
+
+    @cached_property
+    def target(self) -> Target:
+        """What is built for, with as many cores as threads run."""
+        return replace(targets.load(self.config.build.target), cores=self.config.build.threads)
+
+    @property
+    def x(self) -> Tensor:
+        """One image."""
+        return self.images.example
+
+    def network(self, path: Path) -> nn.Module:
+        """Return the network with weights of a file of this run."""
+        model = models.make(replace(self.config.model, weights=""), self.images)
+        models.load(model, path)
+        return model
+
+    @cached_property
+    def trained(self) -> Result:
+        """What the stage ``train`` found: the accuracy of the dense network."""
+        config = self.config
+        names = ("data", "model", "train")
+        of = named("train", config.seed, *(config.table(name) for name in names))
+        return self.folder.stage("train", of, self._train)
+
+    @cached_property
+    def dense(self) -> nn.Module:
+        """The trained network."""
+        assert self.trained
+        return self.network(self.folder.path / "dense.pt")
+
+    @cached_property
+    def profiled(self) -> Result:
+        """What the stage ``profile`` found."""
+        config = self.config
+        names = ("data", "model", "profile", "build")
+        of = named("profile", *(config.table(name) for name in names))
+        return self.folder.stage("profile", of, self._profile)
+
+    @cached_property
+    def table(self) -> LatencyTable:
+        """The latency table."""
+        return read(Path(self.profiled["table"]), self.target)
+
+    @cached_property
+    def dense_build(self) -> Compiled:
+        """The dense network, compiled."""
+        path = self.folder.path / "dense.so"
+        of = named("dense", self.trained["of"], self.config.table("build"))
+        self.folder.stage("dense", of, lambda: self._dense_build(path))
+        return load(path)
+
+    @cached_property
+    def planner(self) -> Planner:
+        """What plans are made with."""
+        plan = self.config.plan
+        return Planner(
+            model=self.dense,
+            table=self.table,
+            target=self.target,
+            example_inputs=(self.x,),
+            schemes=plan.formats or self.config.profile.formats or None,
+            calibration=self.images.sample(plan.images),
+            errors=plan.errors,  # type: ignore[arg-type]
+            cache=self.folder.path / "sensitivities.jsonl",
+            progress=self.tell,
+        )
+
+    def _train(self) -> Result:
+        config = self.config
+        torch.manual_seed(config.seed)
+        model, curve = models.make(config.model, self.images), []
+        if not config.model.weights:
+            curve = training.train(model, self.images, config.train, config.seed, self.tell)
+        torch.save(model.state_dict(), self.folder.path / "dense.pt")
+        return {"accuracy": training.accuracy(model, self.images), "curve": curve}
+
+    def _profile(self) -> Result:
+        wanted = self.config.profile
+        path = Path(wanted.table) if wanted.table else self.folder.path / "latencies"
+        table = profile(
+            self.dense,
+            self.target,
+            example_inputs=(self.x,),
+            schemes=wanted.formats or None,
+            densities=wanted.densities or None,
+            time=wanted.time,
+            database=path,
+            progress=lambda state: self.tell(state.stage, state.done, state.total),
+        )
+        return {"table": str(path), "cells": len(table), "provenance": table.provenance}
+
+    def _dense_build(self, path: Path) -> Result:
+        compiled: Any = build(
+            self.dense, self.target, example_inputs=(self.x,), sparse=False, database=False
+        )
+        compiled.export(path)
+        nbytes = sum(row.nbytes for row in compiled.report.rows)
+        return {"nbytes": nbytes}
