@@ -22,11 +22,11 @@ from tvm_sparse.rpc import tracker
 from tvm_sparse.rpc.about import About
 from tvm_sparse.rpc.address import Address
 from tvm_sparse.rpc.tracker import Boards as Known
-from tvm_sparse.tuning import folder, provenance, records
+from tvm_sparse.tuning import failures, folder, provenance, records
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.places import boards, retrying
 from tvm_sparse.tuning.places.find import find
-from tvm_sparse.tuning.places.place import lost
+from tvm_sparse.tuning.places.place import is_lost, lost
 from tvm_sparse.tuning.places.retrying import Fleet, Retrying
 
 LAB, KEY = Address("lab", 9190), "rpi4"
@@ -89,7 +89,8 @@ def test_a_candidate_that_ends_two_sessions_of_boards_that_stay_has_crashed(
 ) -> None:
     times, error = ran(LOST, LOST, 0.5)
     assert not times
-    assert str(error).endswith("Subprocess terminated")
+    assert not is_lost(error)
+    assert failures.reason(str(error)) == "crashed"
 
 
 def test_boards_that_die_one_by_one_are_no_crashes(known: list[int]) -> None:
