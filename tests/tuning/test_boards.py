@@ -105,6 +105,11 @@ def test_without_boards_a_candidate_is_lost_and_not_wrong(known: list[int]) -> N
     assert ran(LOST) == ([], lost("no tracker at lab:9190"))
 
 
+def test_boards_that_give_no_session_are_lost_and_no_candidate_is_wrong(known: list[int]) -> None:
+    reason = lost("no session on a board 'rpi4': none was free for 120 s")
+    assert ran(*[f"Traceback\nDeviceError: {reason}"] * 3) == ([], reason)
+
+
 def test_a_board_that_does_not_answer_is_lost(known: list[int]) -> None:
     known[:] = [1]
     assert ran("RPCRunner: An exception occurred\nSubprocess terminated", 0.5) == ([0.5], None)

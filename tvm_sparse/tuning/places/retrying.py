@@ -14,12 +14,14 @@ from tvm.s_tir import meta_schedule as ms
 from tvm_sparse.errors import DeviceError
 from tvm_sparse.rpc import tracker
 from tvm_sparse.rpc.address import Address
+from tvm_sparse.tuning.places import session
 from tvm_sparse.tuning.places.place import is_lost, lost, reason_lost
 
 _PATIENCE = 60.0  # seconds that boards may be away, all of them
 _SETTLING = 1.0  # seconds until the tracker knows that a board is gone
 _CRASHED = "Subprocess terminated"  # TVM's words, when a worker is gone
 _CRASHES = 2  # of a candidate, until it is its fault
+_VAIN = 3  # sessions that a candidate does not get, until the boards count as lost
 
 
 class Fleet:
@@ -113,15 +115,19 @@ class Retried(ms.runner.PyRunnerFuture):
         return self.answer
 
     def _answer(self):
-        crashes = 0
+        crashes = vain = 0
         while True:
             found = self.future.result()
             error = reason(found.error_msg)
             if not is_lost(error):
                 return ms.runner.RunnerResult(found.run_secs, error)
+            begun = not reason_lost(error).startswith(session.NO_SESSION)
+            vain += not begun
+            if vain >= _VAIN:
+                self.fleet.gone = self.fleet.gone or reason_lost(error)
             if not self.fleet.wait():
                 return ms.runner.RunnerResult(None, lost(self.fleet.gone))
-            crashes += self.fleet.number >= self.boards
+            crashes += begun and self.fleet.number >= self.boards
             if crashes >= _CRASHES:
                 return ms.runner.RunnerResult(None, f"{reason_lost(error)}\n{_CRASHED}")
             self._run()
