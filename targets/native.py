@@ -19,6 +19,25 @@ _CAPABILITIES = {
     "armv7l": {"neon": 12, "vfpv4": 16},
 }
 _AT_HWCAP = 16
+# Arm's own cores (asm/cputype.h); nearly always, the larger number is the faster core.
+_ARM_PARTS = {
+    0xC07: "Cortex-A7",
+    0xD03: "Cortex-A53",
+    0xD04: "Cortex-A35",
+    0xD05: "Cortex-A55",
+    0xD07: "Cortex-A57",
+    0xD08: "Cortex-A72",
+    0xD09: "Cortex-A73",
+    0xD0A: "Cortex-A75",
+    0xD0B: "Cortex-A76",
+    0xD0C: "Neoverse-N1",
+    0xD0D: "Cortex-A77",
+    0xD40: "Neoverse-V1",
+    0xD41: "Cortex-A78",
+    0xD42: "Cortex-A78AE",
+    0xD49: "Neoverse-N2",
+    0xD4F: "Neoverse-V2",
+}
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -28,26 +47,30 @@ def cpu_flags() -> frozenset[str]:
         bits = int(ctypes.CDLL(None).getauxval(_AT_HWCAP))
         names = _CAPABILITIES[platform.machine()]
         return frozenset(name for name, bit in names.items() if bits >> bit & 1)
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
-            for line in lines:
-                if line.startswith(("flags", "Features")):
-                    return frozenset(line.split(":", 1)[1].split())
-    except OSError:
-        pass
-    return frozenset()
+    told = (value for name, value in _cpuinfo() if name in ("flags", "Features"))
+    return frozenset(next(told, "").split())
 
 
 def cpu_name() -> str:
-    """Return the CPU's model name."""
+    """Return the CPU's model name; for ARM, which states numbers, that of its fastest cores."""
+    told = _cpuinfo()
+    models = [value for name, value in told if name == "model name"]
+    if models:
+        return models[0]
+    parts = [int(value, 16) for name, value in told if name == "CPU part"]
+    if parts:
+        return _ARM_PARTS.get(max(parts), f"ARM part {max(parts):#x}")
+    return platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> list[tuple[str, str]]:
+    """Return the entries of Linux's list of CPUs."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
+            pairs = [line.partition(":") for line in lines]
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        return []
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
 def governor() -> str:

@@ -49,6 +49,13 @@ def free(tracker: Address, key: str) -> int:
     return next((one.free for one in trackers.boards(tracker) if one.key == key), 0)
 
 
+def came_back(tracker: Address, key: str) -> bool:
+    ends = time.monotonic() + 60
+    while not free(tracker, key) and time.monotonic() < ends:
+        time.sleep(0.1)
+    return free(tracker, key) > 0
+
+
 def test_tuning_goes_on_when_a_kernel_crashes_and_a_board_loses_its_power(
     tracker: Address, rpi4: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,7 +64,8 @@ def test_tuning_goes_on_when_a_kernel_crashes_and_a_board_loses_its_power(
     with emulated.served(tracker, "cortex-a72", rpi4) as doomed:
 
         def stop_when_busy() -> None:
-            while free(tracker, rpi4):
+            ends = time.monotonic() + 5
+            while free(tracker, rpi4) and time.monotonic() < ends:
                 time.sleep(0.01)
             emulated.stop(doomed)
 
@@ -111,7 +119,7 @@ def test_a_search_goes_on_where_it_was_when_its_tracker_died(
             tuning.model(),
             RPI4,
             example_inputs=tuning.X,
-            trials=3,
+            trials=2,
             database=tmp_path,
             tracker=str(tracker),
             key="lost",
@@ -127,13 +135,12 @@ def test_a_search_goes_on_where_it_was_when_its_tracker_died(
         before = (tmp_path / RECORDS).read_bytes()
         assert before.count(b"\n") == 1
         with emulated.tracker(address.port):
-            while not free(address, "lost"):
-                time.sleep(0.1)
+            assert came_back(address, "lost")
             tune(address)
     after = (tmp_path / RECORDS).read_bytes()
     assert after.startswith(before)
     (measured,) = records.read(tmp_path).values()
-    assert len(measured) >= 3
+    assert len(measured) >= 2
     assert not any(one.failures for one in measured)
 
 
@@ -160,7 +167,7 @@ def layers() -> nn.Module:
 def test_a_profile_on_a_board_is_of_kernels_alone(
     tracker: Address, rpi5: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tvm_sparse.profiling.profile._ROUNDS", (2, 2))
+    monkeypatch.setattr("tvm_sparse.profiling.profile._ROUNDS", (1, 1))
     monkeypatch.setattr("tvm_sparse.profiling.profile._FINER", 0)
 
     def profile() -> LatencyTable:

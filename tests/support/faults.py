@@ -77,11 +77,11 @@ class Aborting:
         if [*folder.glob("*.begun")] or not [*folder.glob("*.npy")]:
             return built
         (folder / "0.begun").touch()
-        return replace(built, library=aborting("rpi4"))
+        return replace(built, library=aborting("rpi4", len(built.arguments.arrays)))
 
 
-def aborting(target: str) -> Any:
-    """Return a library whose main ends the process."""
+def aborting(target: str, number: int = 0) -> Any:
+    """Return a library whose main, of a number of arguments, ends the process."""
     import tvm
     from tvm import tirx
 
@@ -90,5 +90,6 @@ def aborting(target: str) -> Any:
     known = targets.load(target).to_tvm()
     stop = tirx.Evaluate(tirx.call_extern("int32", "abort"))
     attrs = {"global_symbol": "main", "tirx.is_scheduled": True, "target": known}
-    mod = tvm.IRModule({"main": tirx.PrimFunc([], stop).with_attrs(attrs)})
+    params = [tirx.Var(f"x{place}", "handle") for place in range(number)]
+    mod = tvm.IRModule({"main": tirx.PrimFunc(params, stop).with_attrs(attrs)})
     return tvm.compile(mod, known)

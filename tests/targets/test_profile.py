@@ -7,6 +7,7 @@ import tvm
 
 from tvm_sparse import targets
 from tvm_sparse.errors import TargetError
+from tvm_sparse.targets import native
 
 GOOD = """
 description = "a device"
@@ -92,3 +93,11 @@ def test_what_tvm_refuses_is_our_error(tmp_path: Path) -> None:
 def test_unknown_targets_are_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(TargetError, match="x86-avx2"):
         targets.load(name)
+
+
+def test_arm_cpus_are_named_after_their_fastest_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [("processor", "0"), ("CPU part", "0xd05"), ("CPU part", "0xd0b"), ("Features", "fp")]
+    monkeypatch.setattr(native, "_cpuinfo", lambda: parts)
+    assert native.cpu_name() == "Cortex-A76"
+    monkeypatch.setattr(native, "_cpuinfo", lambda: [("CPU part", "0xabc")])
+    assert native.cpu_name() == "ARM part 0xabc"

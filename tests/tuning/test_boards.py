@@ -22,11 +22,11 @@ from tvm_sparse.rpc import tracker
 from tvm_sparse.rpc.about import About
 from tvm_sparse.rpc.address import Address
 from tvm_sparse.rpc.tracker import Boards as Known
-from tvm_sparse.tuning import folder, provenance, records
+from tvm_sparse.tuning import failures, folder, provenance, records
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.places import boards, retrying
 from tvm_sparse.tuning.places.find import find
-from tvm_sparse.tuning.places.place import lost
+from tvm_sparse.tuning.places.place import is_lost, lost
 from tvm_sparse.tuning.places.retrying import Fleet, Retrying
 
 LAB, KEY = Address("lab", 9190), "rpi4"
@@ -89,7 +89,8 @@ def test_a_candidate_that_ends_two_sessions_of_boards_that_stay_has_crashed(
 ) -> None:
     times, error = ran(LOST, LOST, 0.5)
     assert not times
-    assert str(error).endswith("Subprocess terminated")
+    assert not is_lost(error)
+    assert failures.reason(str(error)) == "crashed"
 
 
 def test_boards_that_die_one_by_one_are_no_crashes(known: list[int]) -> None:
@@ -102,6 +103,11 @@ def test_without_boards_a_candidate_is_lost_and_not_wrong(known: list[int]) -> N
     assert ran(LOST) == ([], lost("the tracker lab:9190 has lost all 'rpi4' boards"))
     known[:] = [-1]
     assert ran(LOST) == ([], lost("no tracker at lab:9190"))
+
+
+def test_boards_that_give_no_session_are_lost_and_no_candidate_is_wrong(known: list[int]) -> None:
+    reason = lost("no session on a board 'rpi4': none was free for 120 s")
+    assert ran(*[f"Traceback\nDeviceError: {reason}"] * 3) == ([], reason)
 
 
 def test_a_board_that_does_not_answer_is_lost(known: list[int]) -> None:

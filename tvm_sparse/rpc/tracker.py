@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,14 +43,9 @@ def connect(tracker: Address) -> Any:
     DeviceError
         If nothing listens there, or it is no tracker.
     """
-    try:
+    with _telling(tracker):
         socket.create_connection(tracker, _PATIENCE).close()
         return rpc.connect_tracker(*tracker)
-    except (OSError, RuntimeError) as error:
-        raise DeviceError(
-            f"no tracker at {tracker}: {error}; start one with "
-            f"`python -m tvm.exec.rpc_tracker --host 0.0.0.0 --port {tracker.port}`"
-        ) from error
 
 
 def boards(tracker: Address) -> list[Boards]:
@@ -59,7 +56,9 @@ def boards(tracker: Address) -> list[Boards]:
     DeviceError
         If there is no tracker.
     """
-    summary = connect(tracker).summary()
+    connected = connect(tracker)
+    with _telling(tracker):
+        summary = connected.summary()
     addresses: dict[str, list[str]] = {}
     for server in summary["server_info"]:
         kind, _, key = server["key"].partition(":")
@@ -75,3 +74,15 @@ def boards(tracker: Address) -> list[Boards]:
         )
         for key, found in sorted(addresses.items())
     ]
+
+
+@contextlib.contextmanager
+def _telling(tracker: Address) -> Iterator[None]:
+    """Raise that a tracker does not answer as a `DeviceError` that tells how to start one."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise DeviceError(
+            f"no tracker at {tracker}: {error}; start one with "
+            f"`python -m tvm.exec.rpc_tracker --host 0.0.0.0 --port {tracker.port}`"
+        ) from error

@@ -14,11 +14,14 @@ from tvm.s_tir import meta_schedule as ms
 from tvm_sparse.errors import DeviceError
 from tvm_sparse.rpc import tracker
 from tvm_sparse.rpc.address import Address
-from tvm_sparse.tuning.places.place import is_lost, lost
+from tvm_sparse.tuning.places import session
+from tvm_sparse.tuning.places.place import is_lost, lost, reason_lost
 
 _PATIENCE = 60.0  # seconds that boards may be away, all of them
 _SETTLING = 1.0  # seconds until the tracker knows that a board is gone
+_CRASHED = "Subprocess terminated"  # TVM's words, when a worker is gone
 _CRASHES = 2  # of a candidate, until it is its fault
+_VAIN = 3  # sessions that a candidate does not get, until the boards count as lost
 
 
 class Fleet:
@@ -39,14 +42,13 @@ class Fleet:
     def wait(self) -> bool:
         """Wait until there is a board; tell whether there is."""
         ends = time.monotonic() + _PATIENCE
-        time.sleep(_SETTLING)
         while not self.gone:
+            time.sleep(_SETTLING)
             reason = self._look()
             if not reason:
                 return True
             if time.monotonic() >= ends:
                 self.gone = reason
-            time.sleep(_SETTLING)
         return False
 
     def _look(self) -> str:
@@ -92,6 +94,7 @@ class Retried(ms.runner.PyRunnerFuture):
     def __init__(self, remote, fleet: Fleet, candidate) -> None:
         super().__init__()
         self.remote, self.fleet, self.candidate = remote, fleet, candidate
+        self.answer = None
         self._run()
 
     def _run(self) -> None:
@@ -99,22 +102,34 @@ class Retried(ms.runner.PyRunnerFuture):
         (self.future,) = self.remote.run([self.candidate])
 
     def done(self) -> bool:
-        """Whether there is an answer; it may be that the candidate has to run again."""
-        return self.future.done()
+        """Wait for the answer, and tell that it is there.
+
+        RoundRobin, which joins a task as it takes it up again, would go on with one that this ends.
+        """
+        self.result()
+        return True
 
     def result(self):
         """Return its times, or what went wrong."""
-        crashes = 0
+        self.answer = self.answer or self._answer()
+        return self.answer
+
+    def _answer(self):
+        crashes = vain = 0
         while True:
             found = self.future.result()
             error = reason(found.error_msg)
             if not is_lost(error):
                 return ms.runner.RunnerResult(found.run_secs, error)
+            begun = not reason_lost(error).startswith(session.NO_SESSION)
+            vain += not begun
+            if vain >= _VAIN:
+                self.fleet.gone = self.fleet.gone or reason_lost(error)
             if not self.fleet.wait():
                 return ms.runner.RunnerResult(None, lost(self.fleet.gone))
-            crashes += self.fleet.number >= self.boards
+            crashes += begun and self.fleet.number >= self.boards
             if crashes >= _CRASHES:
-                return ms.runner.RunnerResult(None, f"{error}\nSubprocess terminated")
+                return ms.runner.RunnerResult(None, f"{reason_lost(error)}\n{_CRASHED}")
             self._run()
 
 
@@ -131,7 +146,7 @@ def reason(message: str | None) -> str | None:
     if message is None:
         return None
     last = message.strip().splitlines()[-1]
-    if last == "Subprocess terminated":
+    if last == _CRASHED:
         return lost("the board did not answer in time")
     told = last.partition(": ")[2]
     return told if is_lost(told) else last

@@ -27,7 +27,8 @@ from tvm_sparse.tuning.arguments import Arguments
 from tvm_sparse.tuning.places.place import lost
 
 GROUP = "group.json"  # a list of candidates that share a session
-_WAIT = 120.0  # seconds for a board to become free
+NO_SESSION = "no session"  # what is told of candidates that did not get as far as to run
+_WAIT = 90.0  # seconds for a board to become free
 _SLACK = 15.0  # seconds beyond the session's end, in which a board answers if it is alive
 _COLD = "cache_flush_cpu_non_first_arg"  # TVM's; the first argument is the input
 _ALL_CORES = 1  # TVM's affinity: the fastest cores first
@@ -59,7 +60,7 @@ def open_(about: About, config: Any) -> Any:
     config : RPCConfig
     """
     address, key = Address(config.tracker_host, config.tracker_port), config.tracker_key
-    with _telling(f"no session on a board {key!r}"):
+    with _telling(f"{NO_SESSION} on a board {key!r}"):
         _await_free(address, key)
         signal.setitimer(signal.ITIMER_REAL, config.session_timeout_sec + _SLACK)
         session = tracker.connect(address).request(
