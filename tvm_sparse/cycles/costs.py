@@ -34,18 +34,19 @@ def cycles(blocks: Sequence[Words], core: str) -> list[float]:
     DeviceError
         If LLVM's tools are missing, or do not know an instruction.
     """
-    return _cycles(_disassembled(blocks), core)
+    return of_assembly(_disassembled(blocks), core)
 
 
 @cache
 def peak(core: str) -> float:
     """Return the vector multiply-adds that a core starts each cycle, if nothing else happens."""
     adds = [f"fmla v{i}.4s, v30.4s, v31.s[0]" for i in range(_INDEPENDENT)]
-    (total,) = _cycles(["\n".join(adds)], core)
+    (total,) = of_assembly(["\n".join(adds)], core)
     return _INDEPENDENT / total
 
 
-def _cycles(texts: Sequence[str], core: str) -> list[float]:
+def of_assembly(texts: Sequence[str], core: str) -> list[float]:
+    """Return the cycles of blocks that are written as assembly; otherwise as `cycles`."""
     regions = [
         f"# LLVM-MCA-BEGIN block{i}\n{text}\n# LLVM-MCA-END block{i}\n"
         for i, text in enumerate(texts)

@@ -23,7 +23,8 @@ _HERE = Path(__file__).parent
 _KERNELS = ".kernels"
 _BARE = ["-target", "aarch64-freestanding-none", "-ffreestanding", "-fno-builtin", "-w"]
 _BARE += ["-O2", "-g0", "-fno-sanitize=all", "-fno-stack-protector"]
-# Kernels stand apart from what calls them; addresses are known before the program is loaded.
+# Kernels stand apart from what calls them; addresses are known before the program is loaded. Parts
+# with rights of their own begin at pages of their own, as old versions of qemu want it.
 _LAYOUT = """
 SECTIONS {{
   . = 0x400000;
@@ -33,6 +34,7 @@ SECTIONS {{
   .rodata : {{ *(.rodata .rodata.*) }}
   . = ALIGN(0x10000);
   .got : {{ *(.got .got.*) }}
+  . = ALIGN(0x10000);
   .data : {{ *(.data .data.*) }}
   .bss : {{ *(.bss .bss.* COMMON) }}
   /DISCARD/ : {{ *(.eh_frame .comment .debug*) }}

@@ -1,4 +1,4 @@
-"""What modelling cycles takes."""
+"""The programs that modelling cycles takes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from tvm_sparse.cycles import tools
 from tvm_sparse.errors import DeviceError
 
 
-@pytest.fixture(scope="session")
-def modelling() -> None:
+def demand() -> None:
     """Skip the test where a tool is missing, but fail in CI."""
     try:
         tools.qemu(), tools.llvm("llvm-mca"), tools.llvm("llvm-mc"), tools.compiler(), tools.zig()
