@@ -16,7 +16,7 @@ from __future__ import annotations
 import tvm
 from tvm import s_tir, tirx
 
-from tvm_sparse.relay_passes import scope
+from tvm_sparse.relay_passes import hoist_loads, scope
 from tvm_sparse.relay_passes.narrow_last_tile import NarrowLastTile
 from tvm_sparse.relay_passes.peel_tails import PeelTails
 from tvm_sparse.relay_passes.tighten_loops import TightenLoops
@@ -44,4 +44,5 @@ class ScheduleFunctions(scope.ForTarget):
             if isinstance(func, tirx.PrimFunc) and not func.attrs.get("tirx.is_scheduled", False)
         ]
         assert not left, f"no schedule rule knows {left}"
-        return tvm.transform.Sequential([TightenLoops(), NarrowLastTile(), PeelTails()])(mod)
+        mod = tvm.transform.Sequential([TightenLoops(), NarrowLastTile(), PeelTails()])(mod)
+        return hoist_loads.marked(mod) if target.in_order else mod

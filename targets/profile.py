@@ -25,9 +25,11 @@ _PLACES = {
     "line": "cache",
     "fma_per_cycle": "rates",
     "loads_per_cycle": "rates",
+    "tap": "rates",
     "ghz": "rates",
     "gbytes": "rates",
     "cores": "cpu",
+    "in_order": "cpu",
     "needs": "cpu",
 }
 
@@ -51,9 +53,14 @@ class Target:
         Bytes of a core's data caches and of a cache line.
     fma_per_cycle, loads_per_cycle : float
         Vector fused multiply-adds, and vector loads from L1, that a core starts each cycle.
+    tap : float
+        Cycles that a tap takes at least besides its multiply-adds; 0 if the cost formula's own
+        constants hold.
     ghz, gbytes : float
         Clock under vector load (GHz), and memory bandwidth of one core (GB/s).
     cores : int
+    in_order : bool
+        Whether a core executes instructions in the order in which they stand.
     needs : tuple of str
         CPU feature flags without which compiled code cannot run.
     """
@@ -69,9 +76,11 @@ class Target:
     line: int = 64
     fma_per_cycle: float = 2.0
     loads_per_cycle: float = 2.0
+    tap: float = 0.0
     ghz: float = 3.0
     gbytes: float = 12.0
     cores: int = 1
+    in_order: bool = False
     needs: tuple[str, ...] = ()
 
     @property
@@ -203,13 +212,14 @@ def _check_values(path: Path, values: dict[str, Any]) -> None:
     for name, value in values.items():
         if name == "needs":
             good = isinstance(value, list) and all(isinstance(flag, str) for flag in value)
-        elif kinds[name] == "str":
-            good = isinstance(value, str)
+        elif kinds[name] in ("str", "bool"):
+            good = isinstance(value, str if kinds[name] == "str" else bool)
         else:
             allowed = (int,) if kinds[name] == "int" else (int, float)
             good = isinstance(value, allowed) and not isinstance(value, bool) and value > 0
         if not good:
-            kind = kinds[name] if kinds[name] == "str" else f"positive {kinds[name]}"
+            plain = kinds[name] in ("str", "bool")
+            kind = kinds[name] if plain else f"positive {kinds[name]}"
             raise TargetError(f"{path}: {name} must be a {kind}, got {value!r}")
 
 

@@ -21,6 +21,14 @@ def x86() -> Target:
     return targets.load("x86")
 
 
+@pytest.fixture(scope="session")
+def modelling() -> None:
+    """What modelling cycles takes is here."""
+    from support.modelling import demand
+
+    demand()
+
+
 @pytest.fixture(params=["x86", "x86-avx2"])
 def target(request: pytest.FixtureRequest) -> Target:
     """Every CPU family that this machine can run."""

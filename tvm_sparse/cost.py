@@ -188,7 +188,7 @@ def panel_seconds(
     multiply = tile.rows * vectors / target.fma_per_cycle
     inputs = tile.rows * (_SCATTERED if work.indexed else 1.0)
     load = (inputs + vectors) / target.loads_per_cycle
-    tap = max(multiply, load, _LATENCY) + (0.5 if work.indexed else 0.0)
+    tap = max(multiply, load, _LATENCY) + max(0.5 if work.indexed else 0.0, target.tap)
     product = tiles * work.taps * tap
     store = layer.positions * -(-layer.filters // tile.lanes) * _STORE
     far = 0.0
@@ -255,7 +255,7 @@ def _tap(plane: Plane, tile: Tile, part: tuple[int, int], target: Target) -> flo
     span = vectors * tile.lanes + (0 if plane.flat else 2 * plane.reach[0] * tile.lanes)
     far = span * layer.channels * 4 > _L1_SHARE * target.l1
     draw = vectors * tile.lanes * 4 / _L2_BYTES if far else 0.0
-    return max(multiply, load, draw, _LATENCY) + _TAP
+    return max(multiply, load, draw, _LATENCY) + max(_TAP, target.tap)
 
 
 def _far_lines(plane: Plane, target: Target) -> float:

@@ -142,7 +142,7 @@ def register_tiles(
     """Yield the (filters, vectors) whose sums, inputs and a weight fit the vector registers."""
     for row in rows:
         for vectors in range(1, target.registers) if filters % row == 0 else ():
-            inputs = vectors if row > 1 else 1
+            inputs = vectors if row > 1 or target.in_order else 1
             if row * vectors + inputs + 1 < target.registers:
                 yield row, vectors
 
@@ -285,7 +285,8 @@ def panels(layer: Layer, work: Work, target: Target) -> Iterator[Kernel]:
     """Yield the kernels with the filters of a block in lanes, by rows of the register tile."""
     vectors = max(work.filters // target.lanes, 1)
     for rows in range(1, min(layer.positions, 12) + 1):
-        if rows * vectors + vectors + 1 < target.registers:
+        inputs = rows if target.in_order else 1  # all of them are loaded before they are used
+        if rows * vectors + vectors + inputs < target.registers:
             by_panels = work.blocks >= target.cores
             tile = PanelTile(
                 filters=work.filters,

@@ -238,6 +238,37 @@ def latency(
         print(latency_table.markdown(rows))
 
 
+@app.command()
+def cycles(
+    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")] = "",
+    names: Annotated[str, typer.Option(help="Networks, e.g. mobilenet_v2.")] = "",
+    schemes: Annotated[
+        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
+    ] = "one_by_n-4",
+    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    target_names: Annotated[
+        str, typer.Option("--targets", help="Profiles of ARM boards: rpi3, rpi4, rpi5.")
+    ] = "rpi4,rpi5",
+    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
+    size: Annotated[
+        int, typer.Option(help="Height and width of the image; 224 is full size.")
+    ] = 224,
+    as_json: Json = False,
+) -> None:
+    """Model cycles on ARM cores without a board: instructions counted by qemu, costs by llvm-mca.
+
+    Example: `tvm-sparse bench cycles --sets mobilenet_v2 --names mobilenet_v2 --zeros 40,80,90`
+    """
+    from tvm_sparse.bench.cycles import model_layers, model_network
+
+    crossed, boards = _schemes(schemes, zeros), target_names.split(",")
+    with _rows(as_json, "cycles_table") as rows, stages() as tell:
+        for name in filter(None, sets.split(",")):
+            rows.extend(model_layers(name, crossed, boards, limit, tell))
+        for name in filter(None, names.split(",")):
+            rows.extend(model_network(name, crossed, boards, size, tell))
+
+
 @contextmanager
 def _rows(as_json: bool, writer: str = "table") -> Iterator[list[Any]]:
     """Print the rows that were measured, also when the user stops the measuring early.
