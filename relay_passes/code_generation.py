@@ -1,4 +1,4 @@
-"""From scheduled TIR to LLVM: TVM's own lowering, with four passes of ours around it.
+"""From scheduled TIR to LLVM: TVM's own lowering, with five passes of ours around it.
 
 `tvm_sparse.build` uses it. A module that was lowered by ``relax.get_pipeline("tvm_sparse")`` also
 compiles without it, to slower code::
@@ -15,6 +15,7 @@ from tvm import s_tir, tirx
 from tvm.s_tir import transform as lowering
 
 from tvm_sparse.relay_passes.keep_registers import KeepRegisters
+from tvm_sparse.relay_passes.lower_words import LowerWords
 from tvm_sparse.relay_passes.permute_windows import PermuteWindows
 from tvm_sparse.relay_passes.prefetch_weights import PrefetchWeights
 from tvm_sparse.relay_passes.share_chunks import ShareChunks
@@ -27,7 +28,7 @@ def pipeline() -> tuple[Any, Any, Any]:
     lower, host, device = s_tir.pipeline.default_s_tir_pipeline()
     return (
         tvm.transform.Sequential([PrefetchWeights(), *_simplify(), ShareChunks(), lower]),
-        lambda: tvm.transform.Sequential([PermuteWindows(), KeepRegisters(), host()]),
+        lambda: tvm.transform.Sequential([PermuteWindows(), LowerWords(), KeepRegisters(), host()]),
         device,
     )
 
