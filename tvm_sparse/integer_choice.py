@@ -81,7 +81,7 @@ def choose(
     word = 1 if numbers.output is None else words.BYTES
     sizes = _BLOCKS if block is None else (block,)
     dense = min((_way(layer, packed, every, size, word, target) for size in sizes[-2:]), key=_time)
-    found = replace(find(numbers.weight), bits=BITS)
+    found = replace(_pattern(numbers.weight, packed), bits=BITS)
     stay = Scheme(format="dense", bits=BITS)
     if packed.all() or not sparse:
         reason = "no words without weights" if sparse else "zeros not to be used"
@@ -97,6 +97,17 @@ def choose(
     used = Scheme(format="block_punched", block=shape, density=found.density, bits=BITS)
     reason = f"predicted {gain:.1f}× as fast as dense int8"
     return _choice(layer, found, used, ways[size], dense, reason)
+
+
+def _pattern(weight: npt.NDArray[Any], packed: npt.NDArray[Any]) -> Scheme:
+    """Return the tightest description of the zeros.
+
+    Small weights of a block become zeros when they are rounded to bytes: where words tell of
+    blocks, these are the pattern.
+    """
+    whole = np.repeat(packed != 0, words.BYTES, axis=1)[:, : weight.shape[1]]
+    blocks = find(whole)
+    return find(weight) if blocks.format == "unstructured" or whole.all() else blocks
 
 
 _Way = tuple[RowBlocks, Kernel]

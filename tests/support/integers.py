@@ -45,11 +45,12 @@ def inputs(layer: Layer, seed: int = 1) -> Array:
 def reference(layer: Layer, x: Array, given: Integers, residual: Array | None = None) -> Array:
     """What an integer layer computes, written down plainly; channels are last in linear layers."""
     real = x.astype(np.float64) - given.data.zero  # float64 holds every sum exactly
-    total = kernels.reference(layer, real, given.weight).astype(np.int64)
+    total: Array = kernels.reference(layer, real, given.weight).astype(np.int64)
     axis = total.ndim - 1 if layer.op == "linear" else 1
 
     def each(values: Array) -> Array:
-        return values.reshape([-1 if i == axis else 1 for i in range(total.ndim)])
+        wide: Array = values.reshape([-1 if i == axis else 1 for i in range(total.ndim)])
+        return wide
 
     total += each(np.rint(given.bias / given.unit).astype(np.int64))
     if residual is not None:
@@ -61,7 +62,8 @@ def reference(layer: Layer, x: Array, given: Integers, residual: Array | None = 
     if given.output is None:
         return scaled
     low, high = given.bounds
-    return (np.rint(np.clip(scaled, low, high)) + given.output.zero).astype(np.uint8)
+    rounded: Array = np.rint(np.clip(scaled, low, high)) + given.output.zero
+    return rounded.astype(np.uint8)
 
 
 def chosen(
@@ -100,9 +102,8 @@ def to_words(layer: Layer, x: Array) -> Array:
     fill = [(0, 0)] * channels_first.ndim
     fill[1] = (0, -layer.channels % 4)
     padded = np.pad(channels_first, fill, constant_values=173).view(np.int8)
-    if layer.op == "linear":
-        return words.pack(padded)[0]
-    return words.pack(padded)
+    packed: Array = words.pack(padded)[0] if layer.op == "linear" else words.pack(padded)
+    return packed
 
 
 def from_words(layer: Layer, y: Array, given: Integers) -> Array:
