@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 from tvm import relax
 
+from tvm_sparse import implement, kernel
 from tvm_sparse.algorithms import words as algorithms
 from tvm_sparse.implement import Implementation
-from tvm_sparse.implement_integer import implement as bound
 from tvm_sparse.integer import Bytes
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import emit, expr
 from tvm_sparse.relay_passes.quantized import Found
+from tvm_sparse.targets import Target
 from tvm_sparse.words import BYTES
-
-__all__ = ["Words", "bound"]
 
 LINEAR = "linear"
 
@@ -55,6 +55,29 @@ class Words:
             builder, algorithms.unpacked, result, "unpack", channels=channels, dtype=dtype
         )
         return _outwards(taken, op, call, builder)
+
+    def max_pool(
+        self,
+        var: relax.Var,
+        read: relax.Var,
+        window: Layer,
+        target: Target,
+        builder: relax.BlockBuilder,
+    ) -> None:
+        """Emit the largest bytes of windows, as words."""
+        words = -(-window.filters // BYTES)
+        over_words = replace(window, weight=(words, *window.weight[1:]), groups=words)
+        pooling = implement.max_pool(over_words, kernel.by_channels(over_words, target), words=True)
+        kind = relax.TensorType((window.input[0], words, *window.output[1:]), "int32")
+        args = [self._known[read, "conv2d"]]
+        call = emit.kernel_call(builder, pooling.func, pooling.name, args, kind)
+        self._known[var, "conv2d"] = builder.emit(call)
+
+    def bytes(self, var: relax.Var, call: Any, builder: relax.BlockBuilder) -> relax.Expr:
+        """Return the bytes of an image's words, in the place of a call."""
+        channels = (expr.shape(call) or ())[1]
+        known = {"channels": channels, "dtype": str(call.ty.dtype)}
+        return _emit(builder, algorithms.unpacked, self._known[var, "conv2d"], "unpack", **known)
 
     def pack(self, var: relax.Var, op: str, q: relax.Expr, builder: relax.BlockBuilder) -> None:
         """Emit the words of bytes, for a kind of layer that has none yet."""

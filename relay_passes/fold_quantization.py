@@ -26,9 +26,10 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from tvm_sparse import integer_choice
+from tvm_sparse import implement_integer, integer_choice
 from tvm_sparse.integer_choice import IntegerChoice
-from tvm_sparse.relay_passes import emit_words, expr, quantized, record, scope
+from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes import expr, quantized, record, scope
 from tvm_sparse.relay_passes.emit_words import Words
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
 from tvm_sparse.relay_passes.quantized import Found
@@ -84,27 +85,23 @@ class _Plan:
 
     def changes(self) -> dict[relax.Var, expr.Change]:
         """Return what to change, by variables."""
-        known = self._layers()
-        stored = {
-            var: quantized.epilogue(self.uses, var, known)
-            for var in self._calls(quantized.QUANTIZE)
-        }
-        folded = {var: found for var, found in stored.items() if found is not None}
-        inside = {found.var for found in folded.values()}
-        rest = {var: found for var, found in known.items() if var not in inside}
-        for found in [*folded.values(), *rest.values()]:
-            for read in (found.data, found.residual):
-                if read is not None:
-                    self.needed[read].add(found.layer.op)
-        order = {var: i for i, var in enumerate(self.uses.values)}
-        integers = sorted({**folded, **rest}.items(), key=lambda item: order[item[0]])
-        changes = {var: self._integer(var, found) for var, found in integers}
-        for var in self.needed.keys() - folded.keys():
-            changes[var] = self._quantize(var)
+        known, stored = self._layers(), self._calls(quantized.QUANTIZE)
+        ends = [(var, quantized.epilogue(self.uses, var, known)) for var in stored]
+        integers = {var: found for var, found in ends if found is not None}
+        inside = {found.var for found in integers.values()}
+        integers |= {var: found for var, found in known.items() if var not in inside}
+        windows = [(var, quantized.pooled(self.uses, var)) for var in stored]
+        pools = {var: found for var, found in windows if found is not None}
+        for found in integers.values():
+            for read in found.reads:
+                self.needed[read].add(found.layer.op)
+        for read, _ in pools.values():
+            self.needed[read].add("conv2d")
+        changes = {v: self._integer(v, integers[v]) for v in self.uses.values if v in integers}
+        changes |= {var: self._pool(var, *found) for var, found in pools.items()}
+        changes |= {v: self._quantize(v) for v in self.needed if v not in changes}
         for var in self._calls(quantized.DEQUANTIZE):
-            change = self._dequantize(var)
-            if change is not None:
-                changes[var] = change
+            changes |= self._dequantize(var)
         return changes
 
     def _calls(self, name: str) -> list[relax.Var]:
@@ -124,17 +121,28 @@ class _Plan:
     def _integer(self, var: relax.Var, found: Found) -> expr.Change:
         """Return the change of a layer's sums to floats, or of its quantized output to words."""
         choice = integer_choice.choose(found.numbers, found.layer, self.target, self.sparse)
-        bound = emit_words.bound(choice, found.numbers)
+        bound = implement_integer.implement(choice, found.numbers)
         self.rows.append(_row(choice, found, bound.nbytes))
 
         def change(call: Any, builder: relax.BlockBuilder) -> Any:
             value = self.words.layer(var, call, builder, found, bound)
-            for op in sorted(self.needed.get(var, set()) - {found.layer.op}):
-                value = builder.emit(value)
-                self.words.pack(var, op, value, builder)
-            return value
+            return self._packed(var, value, builder)
 
         return change
+
+    def _pool(self, var: relax.Var, read: relax.Var, window: Layer) -> expr.Change:
+        def change(call: Any, builder: relax.BlockBuilder) -> Any:
+            self.words.max_pool(var, read, window, self.target, builder)
+            return self._packed(var, self.words.bytes(var, call, builder), builder)
+
+        return change
+
+    def _packed(self, var: relax.Var, value: Any, builder: relax.BlockBuilder) -> Any:
+        """Return the bytes of a tensor, once all words of it that are needed are known."""
+        for op in sorted(self.needed.get(var, ())):
+            value = builder.emit(value)
+            self.words.pack(var, op, value, builder)
+        return value
 
     def _quantize(self, var: relax.Var) -> expr.Change:
         known = quantized.meaning(self.uses, self.uses.values[var])
@@ -147,16 +155,17 @@ class _Plan:
 
         return change
 
-    def _dequantize(self, var: relax.Var) -> expr.Change | None:
+    def _dequantize(self, var: relax.Var) -> dict[relax.Var, expr.Change]:
+        """Return the change to floats, of a weight or of a tensor's words, if there is one."""
         call = self.uses.values[var]
         value = quantized.dequantized(self.uses, call)
         if value is not None:
             floats = value.astype(np.float32)
-            return lambda call, builder: expr.const(floats)
+            return {var: lambda call, builder: expr.const(floats)}
         found = quantized.source(self.uses, var)
         if found is None:
-            return None
-        return lambda call, builder: self.words.real(found[0], found[1], call, builder)
+            return {}
+        return {var: lambda call, builder: self.words.real(*found, call, builder)}
 
 
 def _row(choice: IntegerChoice, found: Found, nbytes: int) -> LayerReport:

@@ -22,7 +22,7 @@ from tvm import ir, tirx
 from tvm.target.codegen import llvm_get_cpu_features
 
 from tvm_sparse import compat
-from tvm_sparse.dot import DOT4
+from tvm_sparse.octets import DOT4, MAX4
 from tvm_sparse.words import BYTES
 
 _VNNI = {lanes: f"llvm.x86.avx512.vpdpbusd.{32 * lanes}" for lanes in (4, 8, 16)}
@@ -36,9 +36,9 @@ class LowerWords:
         self, func: tirx.PrimFunc, mod: tvm.IRModule, ctx: tvm.transform.PassContext
     ) -> tirx.PrimFunc:
         """Rewrite one function."""
-        calls: list[Any] = []
-        compat.visit(func.body, ir.Call, lambda call: calls.append(call) if _is_dot(call) else None)
-        if not calls:
+        names: set[str] = set()
+        compat.visit(func.body, ir.Call, lambda call: names.add(_name(call)))
+        if not names & {DOT4, MAX4}:
             return func
         known = _intrinsics(func.attrs["target"])
         return func.with_body(compat.rewrite(func.body, ir.Call, lambda call: _lower(call, known)))
@@ -52,19 +52,32 @@ def _intrinsics(target: Any) -> dict[int, str]:
     return {n: name for n, name in _VNNI.items() if n < 16} if "avxvnni" in features else {}
 
 
-def _is_dot(call: Any) -> bool:
-    return isinstance(call.op, ir.Op) and str(call.op.name) == DOT4
+def _name(call: Any) -> str:
+    return str(call.op.name) if isinstance(call.op, ir.Op) else ""
 
 
 def _lower(call: Any, intrinsics: dict[int, str]) -> Any:
-    if not _is_dot(call):
-        return call
-    total, inputs, weights = call.args
-    lanes = tvm.DataType(str(total.ty.dtype)).lanes
-    if lanes not in intrinsics:
+    if _name(call) == DOT4:
+        return _dot(call.args, intrinsics)
+    if _name(call) == MAX4:
+        a, b = (_bytes("uint8", word) for word in call.args)
+        return tirx.reinterpret(call.ty.dtype, tirx.max(a, b))
+    return call
+
+
+def _dot(operands: Any, intrinsics: dict[int, str]) -> Any:
+    total, inputs, weights = operands
+    name = intrinsics.get(tvm.DataType(str(total.ty.dtype)).lanes)
+    if name is None:
         return total + _products(inputs, weights)
-    operands = [tirx.reinterpret(f"int8x{BYTES * lanes}", word) for word in (inputs, weights)]
-    return tirx.call_llvm_pure_intrin(total.ty.dtype, intrinsics[lanes], total, *operands)
+    bytes_ = [_bytes("int8", word) for word in (inputs, weights)]
+    return tirx.call_llvm_pure_intrin(total.ty.dtype, name, total, *bytes_)
+
+
+def _bytes(kind: str, words: Any) -> Any:
+    """Return words as a vector of their bytes."""
+    lanes = tvm.DataType(str(words.ty.dtype)).lanes
+    return tirx.reinterpret(f"{kind}x{BYTES * lanes}", words)
 
 
 def _products(inputs: Any, weights: Any) -> Any:

@@ -43,6 +43,11 @@ class Found:
     data: relax.Var
     residual: relax.Var | None = None
 
+    @property
+    def reads(self) -> list[relax.Var]:
+        """The quantized tensors that it reads."""
+        return [self.data] if self.residual is None else [self.data, self.residual]
+
 
 def meaning(uses: expr.Uses, call: Any) -> Bytes | None:
     """Return what the bytes of a quantize or dequantize stand for; None without one scale."""
@@ -142,6 +147,21 @@ def epilogue(uses: expr.Uses, var: relax.Var, known: dict[relax.Var, Found]) -> 
     return _fitting(
         replace(found, numbers=replace(found.numbers, output=output, low=low, high=high))
     )
+
+
+def pooled(uses: expr.Uses, var: relax.Var) -> tuple[relax.Var, Layer] | None:
+    """Return the bytes whose largest a quantize stores, and the window; None if it stores others.
+
+    The largest of some numbers is the largest of their bytes, if all have the same meaning.
+    """
+    below = uses.values[var].args[0]
+    pool = uses.value(below)
+    if expr.op_name(pool) != layers.POOLS[0] or not uses.read_once(below):
+        return None
+    data, window = source(uses, pool.args[0]), layers.window_of(pool)
+    if data is None or window is None or meaning(uses, uses.values[var]) != data[1]:
+        return None
+    return data[0], window
 
 
 def _fitting(found: Found) -> Found | None:

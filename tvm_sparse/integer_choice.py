@@ -76,12 +76,12 @@ def choose(
     block : int, optional
         Filters that share their taps, by default those that the cost formula likes best.
     """
-    packed = words.pack(numbers.weight)
+    packed = words.packed(layer, numbers.weight)
     every = np.ones(packed.shape, bool)
     word = 1 if numbers.output is None else words.BYTES
     sizes = _BLOCKS if block is None else (block,)
     dense = min((_way(layer, packed, every, size, word, target) for size in sizes[-2:]), key=_time)
-    found = replace(_pattern(numbers.weight, packed), bits=BITS)
+    found = replace(_pattern(layer, numbers.weight, packed), bits=BITS)
     stay = Scheme(format="dense", bits=BITS)
     if packed.all() or not sparse:
         reason = "no words without weights" if sparse else "zeros not to be used"
@@ -99,12 +99,14 @@ def choose(
     return _choice(layer, found, used, ways[size], dense, reason)
 
 
-def _pattern(weight: npt.NDArray[Any], packed: npt.NDArray[Any]) -> Scheme:
+def _pattern(layer: Layer, weight: npt.NDArray[Any], packed: npt.NDArray[Any]) -> Scheme:
     """Return the tightest description of the zeros.
 
     Small weights of a block become zeros when they are rounded to bytes: where words tell of
     blocks, these are the pattern.
     """
+    if layer.depthwise:
+        return find(weight)
     whole = np.repeat(packed != 0, words.BYTES, axis=1)[:, : weight.shape[1]]
     blocks = find(whole)
     return find(weight) if blocks.format == "unstructured" or whole.all() else blocks
@@ -140,9 +142,10 @@ def _way(
     target: Target,
 ) -> _Way:
     """Return the row blocks of so many filters, and the best kernel over them."""
-    rows = _row_blocks(layer, packed, keep, filters)
+    over_words = words.word_layer(layer)
+    rows = _row_blocks(over_words, packed, keep, filters)
     work = Work(blocks=rows.blocks, taps=len(rows.taps), filters=filters)
-    best = kernel.tiles(words.word_layer(layer), work, target, _ROWS)
+    best = kernel.tiles(over_words, work, target, _ROWS)
     assert isinstance(best.tile, Tile) and best.plane is not None
     across = best.plane.length // best.tile.lanes
     last = (across - 1) % best.tile.vectors + 1

@@ -10,6 +10,9 @@ schedules and lists of taps, with words where the other has floats::
 
 The first channel of a word is its lowest byte; channels that fill up the last word have the
 weight 0. A block of N filters × 4 channels becomes N words that share one tap.
+
+A depthwise layer is one of groups of four filters, which share a word; three of the four weights of
+each filter's word are 0.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ Array = npt.NDArray[Any]
 def objection(layer: Layer) -> str:
     """Return why a layer's channels cannot be put into words, or an empty string."""
     if layer.depthwise:
-        return "one channel a filter: there are no words of four"
+        whole = layer.filters == layer.groups and layer.filters % BYTES == 0
+        return "" if whole else f"{layer.filters} filters of one channel are no whole words"
     if layer.groups > 1 and layer.weight[1] % BYTES:
         return f"groups of {layer.weight[1]} channels are no whole words of {BYTES}"
     return ""
@@ -38,6 +42,8 @@ def objection(layer: Layer) -> str:
 def word_layer(layer: Layer) -> Layer:
     """Return the layer over words of channels."""
     filters, channels, *kernel = layer.weight
+    if layer.depthwise:
+        return replace(layer, groups=filters // BYTES, dtype="int8")
     return replace(layer, weight=(filters, -(-channels // BYTES), *kernel), dtype="int8")
 
 
@@ -48,6 +54,16 @@ def pack(weight: Array) -> npt.NDArray[np.int32]:
     wide = np.pad(weight, fill).reshape(filters, -1, BYTES, *weight.shape[2:])
     words = np.ascontiguousarray(np.moveaxis(wide, 2, -1)).view("<i4")
     return np.ascontiguousarray(words[..., 0])
+
+
+def packed(layer: Layer, weight: Array) -> npt.NDArray[np.int32]:
+    """Return a layer's int8 weights as those of its `word_layer`."""
+    if not layer.depthwise:
+        return pack(weight)
+    spread = np.zeros((len(weight), BYTES, *weight.shape[2:]), np.int8)
+    filters = np.arange(len(weight))
+    spread[filters, filters % BYTES] = weight[:, 0]
+    return pack(spread)
 
 
 def repeated(byte: int) -> int:

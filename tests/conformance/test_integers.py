@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 
 from support import integers, kernels
-from support.layers import LAYERS
+from support.layers import LAYERS, conv
 from tvm_sparse import words
 from tvm_sparse.integer import Bytes, Integers
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
 
+DEPTHWISE = {
+    "depthwise 3×3": conv((12, 1, 3, 3), (2, 9, 11), groups=12, padding=(1, 1, 1, 1)),
+    "depthwise 5×5, stride 2": conv(
+        (8, 1, 5, 5), (1, 13, 14), groups=8, stride=(2, 2), padding=(2, 2, 2, 2)
+    ),
+}
 SUITED = [which for which, layer in LAYERS.items() if not words.objection(layer)]
 FEW = ("ragged 3×3", "three groups, dilation 2", "1×1, batch 3", "linear, nested rows")
 
@@ -37,6 +43,11 @@ def test_a_sparse_kernel_gives_every_byte(which: str, x86: Target) -> None:
     layer = LAYERS[which]
     bytes_ = check(layer, integers.numbers(layer), x86, block=4)
     assert len(np.unique(bytes_)) > min(bytes_.size, 256) // 4
+
+
+@pytest.mark.parametrize("layer", DEPTHWISE.values(), ids=DEPTHWISE)
+def test_depthwise_layers_take_a_word_for_four_filters(layer: Layer, x86: Target) -> None:
+    check(layer, integers.numbers(layer, density=1.0), x86)
 
 
 @pytest.mark.parametrize("which", FEW)

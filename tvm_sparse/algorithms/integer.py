@@ -18,9 +18,9 @@ from tvm_sparse.algorithms.pack import packing
 from tvm_sparse.algorithms.positions import shapes
 from tvm_sparse.algorithms.read import reading
 from tvm_sparse.algorithms.rescale import scaling
-from tvm_sparse.dot import dot4
 from tvm_sparse.integer import Integers
 from tvm_sparse.layer import Layer
+from tvm_sparse.octets import dot4
 from tvm_sparse.plane import Plane
 from tvm_sparse.rows import RowBlocks
 from tvm_sparse.tile import Tile
