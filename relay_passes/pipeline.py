@@ -9,6 +9,7 @@ from tvm_sparse.relay_passes import scope
 from tvm_sparse.relay_passes.expand_activations import ExpandActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.fold_quantization import FoldQuantization
 from tvm_sparse.relay_passes.fuse_attention import FuseAttention
 from tvm_sparse.relay_passes.fuse_pooling import FusePooling
 from tvm_sparse.relay_passes.join_sums import JoinSums
@@ -36,6 +37,7 @@ def lower(
 ) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
+        FoldQuantization(target, sparse),
         *([RemoveDeadChannels()] if sparse else []),
         JoinSums(target, sparse),
         FuseAttention(target),

@@ -100,7 +100,7 @@ def _store_registers(sch: s_tir.Schedule, product: Any, store: Any, tile: Tile) 
     *batch, o, p = _flat_loops(sch, store, tile)
     t, p = sch.split(p, [None, tile.run])
     position, vector, lane = sch.split(p, [None, tile.vectors, tile.lanes])
-    chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters])
+    chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters // tile.word])
     sch.reorder(*batch, t, chunk, position, row, register_row, vector, lane)
     if batch:
         sch.fuse(*batch, t)
@@ -143,7 +143,7 @@ def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:
         *batch, o, position = _flat_loops(sch, store, tile)
         t, position = sch.split(position, [None, tile.run])
         inner = [position]
-    chunk, row = sch.split(o, [None, tile.chunk] if tile.chunk else [1, None])
+    chunk, row = sch.split(o, [None, tile.chunk // tile.word] if tile.chunk else [1, None])
     sch.reorder(*batch, t, chunk, row, *inner)
     if batch:
         sch.fuse(*batch, t)

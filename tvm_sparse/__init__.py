@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tvm_sparse.planning.planner import plan as plan
     from tvm_sparse.profiling.profile import profile as profile
     from tvm_sparse.pruning import prune as prune
+    from tvm_sparse.quantization import quantize as quantize
     from tvm_sparse.report import Report as Report
     from tvm_sparse.scheme import Scheme as Scheme
     from tvm_sparse.targets import Target as Target
@@ -35,6 +36,7 @@ _HOMES = {
     "plan": "tvm_sparse.planning.planner",
     "profile": "tvm_sparse.profiling.profile",
     "prune": "tvm_sparse.pruning",
+    "quantize": "tvm_sparse.quantization",
     "set_threads": "tvm_sparse.compiled",
     "tune": "tvm_sparse.tuning.tune",
     "Compiled": "tvm_sparse.compiled",

@@ -150,10 +150,10 @@ def dense(
     return _bound(func, name, values, plane.offsets())
 
 
-def max_pool(window: Layer, kernel: Kernel) -> Implementation:
-    """Return max pooling over a window, given as a depthwise layer."""
+def max_pool(window: Layer, kernel: Kernel, words: bool = False) -> Implementation:
+    """Return max pooling over a window, given as a depthwise layer, of floats or of words."""
     plane, tile = _placed(kernel)
-    func = pool2d.maximum(window, plane, tile)
+    func = (pool2d.words_maximum if words else pool2d.maximum)(window, plane, tile)
     return _bound(func, "max_pool")
 
 

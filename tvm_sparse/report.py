@@ -68,7 +68,12 @@ class LayerReport:
     @property
     def is_sparse(self) -> bool:
         """Whether zeros are skipped."""
-        return self.stored not in {"dense", "untouched"}
+        return not self.stored.startswith(("dense", "untouched"))
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether weights are stored, and multiplied, as bytes."""
+        return self.stored.endswith("/8")
 
     def cells(self) -> dict[str, str]:
         """Return the row as text, by column."""
@@ -135,6 +140,8 @@ class Report:
         """One line: how many layers are sparse, and how many bytes that saves."""
         sparse = sum(row.is_sparse for row in self.rows)
         dense = sum(row.dense_nbytes for row in self.rows)
+        if any(row.is_integer for row in self.rows):
+            return self._integers(sparse, dense)
         if not sparse:
             zeros = any(row.density < 1 for row in self.rows)
             why = "zeros are used in no layer" if zeros else "the weights contain no zeros"
@@ -142,6 +149,14 @@ class Report:
         return (
             f"{sparse} of {len(self.rows)} layers sparse, "
             f"{self.nbytes / 1024:.0f} KiB of weights instead of {dense / 1024:.0f} KiB"
+        )
+
+    def _integers(self, sparse: int, dense: int) -> str:
+        number = sum(row.is_integer for row in self.rows)
+        return (
+            f"{number} of {len(self.rows)} layers int8, {sparse} sparse, "
+            f"{self.nbytes / 1024:.0f} KiB of weights instead of {dense / 1024:.0f} KiB dense "
+            f"in float32, {dense / 4096:.0f} KiB dense in int8"
         )
 
     def __str__(self) -> str:

@@ -30,6 +30,8 @@ class Tile:
         1 if taps read the input where it stands, see `Plane`.
     direct : int
         1 if register tiles are stored from registers, 0 if a chunk's sums wait in cache.
+    word : int
+        Rows whose results are stored together: 4 where these are bytes of a word, else 1.
     slice : int
         Input channels whose taps are added up at a time, see `tvm_sparse.slices`; 0 for all.
     rows, run, fold : int
@@ -60,6 +62,7 @@ class Tile:
     tail: int = 0
     in_place: int = 0
     direct: int = 0
+    word: int = 1
     slice: int = 0
     strip: int = 1
     taps: int = 1

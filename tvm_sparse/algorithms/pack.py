@@ -10,15 +10,16 @@ _NARROWEST = 4  # floats of the narrowest vector worth a shuffle
 _CHUNK = 64  # floats copied by one vector statement; LLVM splits it into registers
 
 
-def packing(layer: Layer, plane: Plane, fill: float = 0.0):
+def packing(layer: Layer, plane: Plane, fill: float | int = 0.0):
     """Return the macro ``pack(X, packed)`` for a layer's input.
 
     Parameters
     ----------
     layer : Layer
     plane : Plane
-    fill : float
-        What stands outside the image: 0 for sums, the smallest float for maxima.
+    fill : float or int
+        What stands outside the image: 0 for sums, the smallest float for maxima. An input of words
+        is filled with an integer.
 
     Notes
     -----
@@ -26,7 +27,7 @@ def packing(layer: Layer, plane: Plane, fill: float = 0.0):
     that no output uses are filled too, so that no kernel ever computes with uninitialized memory.
     """
     if plane.flat:
-        return _pack_flat(layer, plane)
+        return _pack_flat(layer, plane, fill)
     if layer.stride == (1, 1):
         return _pack_rows(layer, plane, fill)
     return _pack_phases(layer, plane, fill)
@@ -34,19 +35,24 @@ def packing(layer: Layer, plane: Plane, fill: float = 0.0):
 
 def _fill_run(width, fill):
     """Return a macro that fills `width` floats."""
-    full, rest = width // _CHUNK, width % _CHUNK
+    full, rest, fill = width // _CHUNK, width % _CHUNK, _number(fill)
 
     @T.macro
     def run(dst, b, t, g, at):
         if full > 0:
             for i in range(T.int64(full)):
                 for j in T.vectorized(T.int64(_CHUNK)):
-                    dst[b, t, g, at + i * _CHUNK + j] = T.float32(fill)
+                    dst[b, t, g, at + i * _CHUNK + j] = fill
         if rest > 0:
             for j in T.vectorized(T.int64(rest)):
-                dst[b, t, g, at + full * _CHUNK + j] = T.float32(fill)
+                dst[b, t, g, at + full * _CHUNK + j] = fill
 
     return run
+
+
+def _number(fill):
+    """Return a constant of the input's type."""
+    return T.int32(fill) if isinstance(fill, int) else T.float32(fill)
 
 
 def copy_run(width, at_source):
@@ -83,7 +89,7 @@ def _pieces(width):
     return [piece for piece in ((begin, most), (width - last, last)) if piece[1] > 0]
 
 
-def _pack_flat(layer, plane):
+def _pack_flat(layer, plane, fill):
     groups, channels, tiles = (T.int64(v) for v in (layer.groups, layer.weight[1], plane.tiles))
     batch, positions = T.int64(1 if layer.op == "linear" else layer.input[0]), plane.positions
     run, size, width = plane.run, plane.size, layer.input[-1]
@@ -94,7 +100,7 @@ def _pack_flat(layer, plane):
         return X[channel, p] if layer.op == "linear" else X[b, channel, p // width, p % width]
 
     copy, copy_last = copy_run(run, position), copy_run(last, position)
-    fill, fill_last = _fill_run(size - run, 0.0), _fill_run(size - last, 0.0)
+    fill_end, fill_last = _fill_run(size - run, fill), _fill_run(size - last, fill)
 
     @T.macro
     def pack(X, packed):
@@ -104,7 +110,7 @@ def _pack_flat(layer, plane):
                 T.writes(packed[vb, vt, vg, vc * size : vc * size + size])
                 if vt < tiles - 1:
                     copy(packed, vb, vt, vg, vc * size, X, (vg * channels + vc, vt * run))
-                    fill(packed, vb, vt, vg, vc * size + run)
+                    fill_end(packed, vb, vt, vg, vc * size + run)
                 else:
                     copy_last(packed, vb, vt, vg, vc * size, X, (vg * channels + vc, vt * run))
                     fill_last(packed, vb, vt, vg, vc * size + last)
@@ -159,6 +165,7 @@ def _pack_phases(layer, plane, fill):
     packed_rows, all_x = T.int64(plane.packed_rows), phases_x * size
     begin, stop = _inside(layer, plane)
     fill_row, fill_end = _fill_run(pitch, fill), _fill_run(size - plane.packed_rows * pitch, fill)
+    outside = _number(fill)
     paired = sw == 2 and phases_x == 2 and stop - begin >= _NARROWEST
     inside = _copy_pairs(stop - begin) if paired else _copy_strided(stop - begin, sw)
 
@@ -168,7 +175,7 @@ def _pack_phases(layer, plane, fill):
             packed[vb, vt, vg, at + first + j] = T.if_then_else(
                 0 <= x + (first + j) * sw and x + (first + j) * sw < width,
                 X[vb, channel, y, T.max(0, T.min(x + (first + j) * sw, width - 1))],
-                T.float32(fill),
+                outside,
             )
 
     @T.macro

@@ -6,6 +6,7 @@ from tvm.script import tirx as T
 
 from tvm_sparse.algorithms.pack import packing
 from tvm_sparse.layer import Layer
+from tvm_sparse.octets import max4
 from tvm_sparse.plane import Plane
 from tvm_sparse.tile import Tile
 
@@ -28,6 +29,22 @@ def maximum(layer: Layer, plane: Plane, tile: Tile):
     return _pool(layer, plane, tile, _LOWEST, lambda a, b: T.max(a, b))
 
 
+def words_maximum(layer: Layer, plane: Plane, tile: Tile):
+    """Return the algorithm of max pooling over words of four unsigned bytes.
+
+    Parameters
+    ----------
+    layer : Layer
+        The window, as a depthwise convolution of words.
+
+    Returns
+    -------
+    PrimFunc
+        Of (X, Y), int32.
+    """
+    return _pool(layer, plane, tile, 0, max4)
+
+
 def average(layer: Layer, plane: Plane, tile: Tile):
     """Return the algorithm of average pooling.
 
@@ -37,20 +54,22 @@ def average(layer: Layer, plane: Plane, tile: Tile):
         Of (X, share (Ho, Wo) float32, Y); `share` is one over the number of
         inputs that count at each output position.
     """
-    return _pool(layer, plane, tile, 0.0, lambda a, b: a + b)
+    return _pool(layer, plane, tile, 0.0, lambda a, b: a + b, averaged=True)
 
 
-def _pool(layer, plane, tile, start, combine):
+def _pool(layer, plane, tile, start, combine, averaged=False):
     batch, filters = T.int64(layer.input[0]), T.int64(layer.filters)
     tiles, lanes, taps = (T.int64(v) for v in (plane.tiles, plane.length, layer.taps))
     in_h, in_w, out_h, out_w = (T.int64(v) for v in (*layer.input[1:], *layer.output[1:]))
-    space, attrs, averaged = T.int64(plane.channel), tile.annotation, start == 0.0
+    space, attrs = T.int64(plane.channel), tile.annotation
+    dtype = "int32" if isinstance(start, int) else "float32"
+    first = T.int32(start) if isinstance(start, int) else T.float32(start)
     pack = packing(layer, plane, start)
 
     @T.macro
     def body(X, share, Y):
-        packed = T.sblock_alloc_buffer((batch, tiles, filters, space))
-        A = T.sblock_alloc_buffer((batch, tiles, filters, lanes))
+        packed = T.sblock_alloc_buffer((batch, tiles, filters, space), dtype)
+        A = T.sblock_alloc_buffer((batch, tiles, filters, lanes), dtype)
         pack(X, packed)
         for b, t, o, i, k in T.grid(batch, tiles, filters, lanes, taps):
             with T.sblock("product"):
@@ -59,7 +78,7 @@ def _pool(layer, plane, tile, start, combine):
                 T.writes(A[vb, vt, vo, vi])
                 T.sblock_attr({"tvm_sparse.tile": attrs})
                 with T.init():
-                    A[vb, vt, vo, vi] = T.float32(start)
+                    A[vb, vt, vo, vi] = first
                 A[vb, vt, vo, vi] = combine(
                     A[vb, vt, vo, vi], packed[vb, vt, vo, plane.offset_of(vk) + plane.start_of(vi)]
                 )
@@ -77,8 +96,8 @@ def _pool(layer, plane, tile, start, combine):
 
         @T.prim_func(s_tir=True, private=True)
         def max_pool(
-            X: T.Buffer((batch, filters, in_h, in_w), "float32"),
-            Y: T.Buffer((batch, filters, out_h, out_w), "float32"),
+            X: T.Buffer((batch, filters, in_h, in_w), dtype),
+            Y: T.Buffer((batch, filters, out_h, out_w), dtype),
         ):
             T.func_attr({"tirx.noalias": True, "op_pattern": 4})
             body(X, None, Y)

@@ -10,7 +10,7 @@ from tvm import relax
 
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend.bind import bind, check_finite, check_static
-from tvm_sparse.relay_passes import expr
+from tvm_sparse.relay_passes import expr, record
 
 
 def from_relax(mod: tvm.IRModule, masks: Mapping[str, Any] | None) -> tvm.IRModule:
@@ -25,6 +25,7 @@ def from_relax(mod: tvm.IRModule, masks: Mapping[str, Any] | None) -> tvm.IRModu
         raise ModelError('expected a Relax module with a function "main"')
     if not isinstance(mod["main"], relax.Function):
         raise ModelError('"main" must be a Relax function, got a TIR function')
+    named = record.names(mod)
     mod, params = relax.frontend.detach_params(mod)
     tensors = params.get("main", [])
     variables = mod["main"].params[len(mod["main"].params) - len(tensors) :]
@@ -36,4 +37,4 @@ def from_relax(mod: tvm.IRModule, masks: Mapping[str, Any] | None) -> tvm.IRModu
         for arg in call.args if isinstance(call, relax.Call) else ():
             if hasattr(arg, "value") and hasattr(arg.value, "numpy"):
                 check_finite(arg.value.numpy(), f"a constant of {var.name}")
-    return mod
+    return record.with_names(mod, named) if named else mod

@@ -1,0 +1,188 @@
+"""Compute layers between dequantization and quantization with integers.
+
+Before::
+
+    xq = R.quantize(x, 0.1, 0, "uint8")                     # (1, 64, 56, 56)
+    xf = R.dequantize(xq, 0.1, 0)
+    y  = R.nn.conv2d(xf, R.dequantize(w, scale, 0), ...)    # w: int8, a scale for each filter
+    yq = R.quantize(R.nn.relu(R.add(y, b)), 0.2, 0, "uint8")
+
+After::
+
+    xw = R.call_tir(quantize, (x,), ...)                    # (1, 16, 56, 56) words of four channels
+    yw = R.call_tir(integer_conv2d, (xw, values, offset, ptr, start, factor), ...)      # words
+
+Bias, the sum with a quantized residual, ReLU and clipping are part of the integer kernel; a layer
+whose output is not quantized gives floats. Whoever dequantizes a tensor reads its words. Layers
+that must stay in float get their weights as floats, and the report says why.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from tvm_sparse import implement_integer, integer_choice
+from tvm_sparse.integer_choice import IntegerChoice
+from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes import expr, quantized, record, scope
+from tvm_sparse.relay_passes.emit_words import Words
+from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.quantized import Found
+from tvm_sparse.report import LayerReport
+from tvm_sparse.targets import Target
+
+
+@tvm.transform.module_pass(opt_level=0, name="FoldQuantization")
+class FoldQuantization(scope.ForTarget):
+    """Replace quantized layers by integer kernels.
+
+    Parameters
+    ----------
+    target : Target, optional
+        Taken from TVM's current target when missing.
+    sparse : bool
+        Whether zeros may be skipped.
+    """
+
+    def __init__(self, target: Target | None = None, sparse: bool = True) -> None:
+        super().__init__(target)
+        self.sparse = sparse
+
+    def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """Rewrite every Relax function, fold the weights that stay floats, drop what is dead."""
+        plans: list[_Plan] = []
+        names, target = record.names(mod), self.target
+
+        def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
+            plans.append(_Plan(uses, names, target, self.sparse))
+            return plans[-1].changes()
+
+        mod = expr.rebind(mod, changes)
+        mod = record.add(mod, [row for plan in plans for row in plan.rows])
+        for why in (why for plan in plans for why in plan.floats):
+            mod = record.note(mod, why)
+        tidy = [FoldConstants(), relax.transform.DeadCodeElimination()]
+        return tvm.transform.Sequential(tidy)(mod) if plans else mod
+
+
+class _Plan:
+    """What becomes of one function's quantized tensors."""
+
+    def __init__(
+        self, uses: expr.Uses, names: dict[str, str], target: Target, sparse: bool
+    ) -> None:
+        self.uses, self.target, self.sparse = uses, target, sparse
+        self.names = names
+        self.words = Words()
+        self.rows: list[LayerReport] = []
+        self.floats: list[str] = []
+        self.needed: dict[relax.Var, set[str]] = defaultdict(set)  # kinds of layers that read words
+
+    def changes(self) -> dict[relax.Var, expr.Change]:
+        """Return what to change, by variables."""
+        known, stored = self._layers(), self._calls(quantized.QUANTIZE)
+        ends = [(var, quantized.epilogue(self.uses, var, known)) for var in stored]
+        integers = {var: found for var, found in ends if found is not None}
+        inside = {found.var for found in integers.values()}
+        integers |= {var: found for var, found in known.items() if var not in inside}
+        windows = [(var, quantized.pooled(self.uses, var)) for var in stored]
+        pools = {var: found for var, found in windows if found is not None}
+        for found in integers.values():
+            for read in found.reads:
+                self.needed[read].add(found.layer.op)
+        for read, _ in pools.values():
+            self.needed[read].add("conv2d")
+        changes = {v: self._integer(v, integers[v]) for v in self.uses.values if v in integers}
+        changes |= {var: self._pool(var, *found) for var, found in pools.items()}
+        changes |= {v: self._quantize(v) for v in self.needed if v not in changes}
+        for var in self._calls(quantized.DEQUANTIZE):
+            changes |= self._dequantize(var)
+        return changes
+
+    def _calls(self, name: str) -> list[relax.Var]:
+        return [var for var, value in self.uses.values.items() if expr.op_name(value) == name]
+
+    def _layers(self) -> dict[relax.Var, Found]:
+        known: dict[relax.Var, Found] = {}
+        for var in self.uses.values:
+            name = self.names.get(var.name, var.name)
+            found = quantized.layer(self.uses, var, name)
+            if isinstance(found, Found):
+                known[var] = found
+            elif found is not None:
+                self.floats.append(f"{name} stays in float: {found}")
+        return known
+
+    def _integer(self, var: relax.Var, found: Found) -> expr.Change:
+        """Return the change of a layer's sums to floats, or of its quantized output to words."""
+        choice = integer_choice.choose(found.numbers, found.layer, self.target, self.sparse)
+        bound = implement_integer.implement(choice, found.numbers)
+        self.rows.append(_row(choice, found, bound.nbytes))
+
+        def change(call: Any, builder: relax.BlockBuilder) -> Any:
+            value = self.words.layer(var, call, builder, found, bound)
+            return self._packed(var, value, builder)
+
+        return change
+
+    def _pool(self, var: relax.Var, read: relax.Var, window: Layer) -> expr.Change:
+        def change(call: Any, builder: relax.BlockBuilder) -> Any:
+            self.words.max_pool(var, read, window, self.target, builder)
+            return self._packed(var, self.words.bytes(var, call, builder), builder)
+
+        return change
+
+    def _packed(self, var: relax.Var, value: Any, builder: relax.BlockBuilder) -> Any:
+        """Return the bytes of a tensor, once all words of it that are needed are known."""
+        for op in sorted(self.needed.get(var, ())):
+            value = builder.emit(value)
+            self.words.pack(var, op, value, builder)
+        return value
+
+    def _quantize(self, var: relax.Var) -> expr.Change:
+        known = quantized.meaning(self.uses, self.uses.values[var])
+        assert known is not None  # `quantized.source` found it
+
+        def change(call: Any, builder: relax.BlockBuilder) -> Any:
+            for op in sorted(self.needed[var]):
+                self.words.quantize(var, op, call.args[0], builder, known)
+            return call
+
+        return change
+
+    def _dequantize(self, var: relax.Var) -> dict[relax.Var, expr.Change]:
+        """Return the change to floats, of a weight or of a tensor's words, if there is one."""
+        call = self.uses.values[var]
+        value = quantized.dequantized(self.uses, call)
+        if value is not None:
+            floats = value.astype(np.float32)
+            return {var: lambda call, builder: expr.const(floats)}
+        found = quantized.source(self.uses, var)
+        if found is None:
+            return {}
+        return {var: lambda call, builder: self.words.real(*found, call, builder)}
+
+
+def _row(choice: IntegerChoice, found: Found, nbytes: int) -> LayerReport:
+    layer, weight = choice.layer, found.numbers.weight
+    return LayerReport(
+        name=layer.name,
+        op=layer.op,
+        weight=layer.weight,
+        input=layer.input,
+        macs=layer.macs,
+        density=float((weight != 0).mean()),
+        found=str(choice.found),
+        stored=str(choice.used),
+        kernel=str(choice.kernel),
+        reason=choice.reason,
+        nbytes=nbytes,
+        dense_nbytes=4 * weight.size,
+        seconds=choice.kernel.seconds,
+        dense_seconds=choice.dense.seconds,
+    )

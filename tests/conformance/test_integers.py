@@ -1,0 +1,115 @@
+"""Integer kernels, on every kind of layer: bit for bit what the numbers say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from support import integers, kernels
+from support.layers import LAYERS, conv
+from tvm_sparse import words
+from tvm_sparse.integer import Bytes, Integers
+from tvm_sparse.layer import Layer
+from tvm_sparse.targets import Target
+
+DEPTHWISE = {
+    "depthwise 3×3": conv((12, 1, 3, 3), (2, 9, 11), groups=12, padding=(1, 1, 1, 1)),
+    "depthwise 5×5, stride 2": conv(
+        (8, 1, 5, 5), (1, 13, 14), groups=8, stride=(2, 2), padding=(2, 2, 2, 2)
+    ),
+}
+SUITED = [which for which, layer in LAYERS.items() if not words.objection(layer)]
+FEW = ("ragged 3×3", "three groups, dilation 2", "1×1, batch 3", "linear, nested rows")
+
+
+def check(
+    layer: Layer,
+    numbers: Integers,
+    target: Target,
+    block: int | None = None,
+    x: integers.Array | None = None,
+) -> integers.Array:
+    given = integers.inputs(layer) if x is None else x
+    actual = integers.run(layer, numbers, given, target, block=block)
+    expected = integers.reference(layer, given, numbers)
+    np.testing.assert_array_equal(actual, expected)
+    return expected
+
+
+@pytest.mark.parametrize("which", SUITED)
+def test_a_sparse_kernel_gives_every_byte(which: str, x86: Target) -> None:
+    layer = LAYERS[which]
+    bytes_ = check(layer, integers.numbers(layer), x86, block=4)
+    assert len(np.unique(bytes_)) > min(bytes_.size, 256) // 4
+
+
+@pytest.mark.parametrize("layer", DEPTHWISE.values(), ids=DEPTHWISE)
+def test_depthwise_layers_take_a_word_for_four_filters(layer: Layer, x86: Target) -> None:
+    check(layer, integers.numbers(layer, density=1.0), x86)
+
+
+@pytest.mark.parametrize("which", FEW)
+@pytest.mark.parametrize("block", [8, 16, 0], ids=["8 filters", "16 filters", "dense"])
+def test_filters_share_words_in_any_number(which: str, block: int, x86: Target) -> None:
+    layer = LAYERS[which]
+    check(layer, integers.numbers(layer, block=max(block, 1)), x86, block)
+
+
+@pytest.mark.parametrize("which", FEW)
+def test_floats_are_exact_too(which: str, x86: Target) -> None:
+    layer = LAYERS[which]
+    check(layer, replace(integers.numbers(layer), output=None), x86)
+
+
+@pytest.mark.parametrize("which", FEW)
+def test_a_residual_is_added_before_rounding(which: str, x86: Target) -> None:
+    layer = LAYERS[which]
+    numbers = replace(integers.numbers(layer), residual=Bytes(scale=0.03, zero=60), low=0.0)
+    x, rng = integers.inputs(layer), np.random.default_rng(3)
+    shape = kernels.reference(layer, x, numbers.weight).shape
+    residual = rng.integers(0, 256, shape).astype(np.uint8)
+    actual = integers.run(layer, numbers, x, x86, residual)
+    np.testing.assert_array_equal(actual, integers.reference(layer, x, numbers, residual))
+
+
+@pytest.mark.parametrize("which", ["ragged 3×3", "linear, nested rows"])
+@pytest.mark.parametrize("target", ["x86-avx2"], indirect=True)
+def test_cpus_without_dot_products_give_the_same_bytes(which: str, target: Target) -> None:
+    layer = LAYERS[which]
+    check(layer, integers.numbers(layer), target, block=4)
+
+
+@pytest.mark.parametrize("which", ["ragged 3×3", "linear, many rows"])
+def test_a_layer_without_weights_gives_its_bias(which: str, x86: Target) -> None:
+    layer = LAYERS[which]
+    check(layer, integers.numbers(layer, density=0.0), x86, block=4)
+
+
+def test_filters_without_weights_give_their_bias(x86: Target) -> None:
+    layer = LAYERS["ragged 3×3"]
+    numbers = integers.numbers(layer, density=1.0)
+    numbers.weight[2:9] = 0
+    check(layer, numbers, x86, block=4)
+
+
+@pytest.mark.parametrize("byte", [0, 255])
+@pytest.mark.parametrize("weight", [-128, 127])
+def test_the_largest_sums_are_exact_and_the_largest_outputs_clipped(
+    byte: int, weight: int, x86: Target
+) -> None:
+    layer = LAYERS["linear, many rows"]
+    numbers = integers.numbers(layer)
+    extreme = replace(numbers, weight=np.full(layer.weight, weight, np.int8))
+    x = np.full((*layer.input, layer.channels), byte, np.uint8)
+    bytes_ = check(layer, extreme, x86, x=x)
+    assert set(np.unique(bytes_)) <= {0, 255} or byte == 0
+
+
+def test_relu_and_clipping_bound_the_bytes(x86: Target) -> None:
+    layer = LAYERS["ragged 3×3"]
+    numbers = replace(integers.numbers(layer), low=0.0, high=2.0)
+    bytes_ = check(layer, numbers, x86)
+    assert bytes_.min() == 100
+    assert bytes_.max() == 150

@@ -1,0 +1,146 @@
+# mypy: ignore-errors
+"""Convolution and linear layers over words of four channels, output positions in vector lanes.
+
+Three blocks a kernel, as in `tvm_sparse.algorithms.positions`, of a layer over words
+(`tvm_sparse.words`)::
+
+    pack     the input of a tile, see `tvm_sparse.plane`
+    product  A[tile, row, lane] = start of the row + Σ over taps: dot4(packed word, weight word)
+    store    Y[position] = A[its tile, its row, its lane], scaled to a float or to a byte of a word
+
+See `tvm_sparse.integer` for the numbers.
+"""
+
+from tvm.script import tirx as T
+
+from tvm_sparse.algorithms.multiply import grid
+from tvm_sparse.algorithms.pack import packing
+from tvm_sparse.algorithms.positions import shapes
+from tvm_sparse.algorithms.read import reading
+from tvm_sparse.algorithms.rescale import scaling
+from tvm_sparse.integer import Integers
+from tvm_sparse.layer import Layer
+from tvm_sparse.octets import dot4
+from tvm_sparse.plane import Plane
+from tvm_sparse.rows import RowBlocks
+from tvm_sparse.tile import Tile
+from tvm_sparse.words import BYTES, repeated
+
+
+def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: Integers):
+    """Return the algorithm over row blocks, in filter order.
+
+    Parameters
+    ----------
+    layer, plane, tile
+        What to compute, over words; how its input is packed; how its loops are cut.
+    rows : RowBlocks
+        The weights, in words; only their sizes matter here.
+    numbers : Integers
+
+    Returns
+    -------
+    PrimFunc
+        Of (X int32, values (taps, P) int32, offset (taps,) int32, ptr (blocks + 1,) int64,
+        start (rows,) int32, factor (F,) float32, Y); Y is float32, or words of int32, with
+        `factor` filled up to whole ones. With a residual (…, factor, ratio like factor, R, Y),
+        where R is like Y.
+    """
+    x_shape, y_shape = shapes(layer)
+    bytes_out = numbers.output is not None
+    filters = T.int64(-(-layer.filters // BYTES) * BYTES if bytes_out else layer.filters)
+    if bytes_out:
+        axis = 0 if layer.op == "linear" else 1
+        y_shape = (*y_shape[:axis], filters // BYTES, *y_shape[axis + 1 :])
+    dtype = "int32" if bytes_out else "float32"
+    block, lists, taps = T.int64(rows.filters), T.int64(len(rows.ptr)), T.int64(len(rows.taps))
+    batch, tiles, groups = grid(layer, plane)
+    number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
+    space = T.int64(layer.weight[1] * plane.channel)
+    pack = packing(layer, plane, repeated(numbers.data.zero))
+    multiply = _multiplying(layer, plane, tile, rows)
+    store = scaling(layer, plane, int(number) // layer.groups, numbers)
+
+    @T.macro
+    def body(X, values, offset, ptr, start, factor, ratio, R, Y):
+        A = T.sblock_alloc_buffer((batch, tiles, number, lanes), "int32")
+        if plane.in_place:
+            multiply(A, X, values, offset, ptr, start)
+        else:
+            packed = T.sblock_alloc_buffer((batch, tiles, groups, space), "int32")
+            pack(X, packed)
+            multiply(A, packed, values, offset, ptr, start)
+        store(A, factor, ratio, R, Y)
+
+    if numbers.residual is None:
+
+        @T.prim_func(s_tir=True, private=True)
+        def integer_product(
+            X: T.Buffer(x_shape, "int32"),
+            values: T.Buffer((taps, block), "int32"),
+            offset: T.Buffer((taps,), "int32"),
+            ptr: T.Buffer((lists,), "int64"),
+            start: T.Buffer((number,), "int32"),
+            factor: T.Buffer((filters,), "float32"),
+            Y: T.Buffer(y_shape, dtype),
+        ):
+            T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+            body(X, values, offset, ptr, start, factor, None, None, Y)
+
+        return integer_product
+
+    @T.prim_func(s_tir=True, private=True)
+    def integer_product_and_sum(
+        X: T.Buffer(x_shape, "int32"),
+        values: T.Buffer((taps, block), "int32"),
+        offset: T.Buffer((taps,), "int32"),
+        ptr: T.Buffer((lists,), "int64"),
+        start: T.Buffer((number,), "int32"),
+        factor: T.Buffer((filters,), "float32"),
+        ratio: T.Buffer((filters,), "float32"),
+        R: T.Buffer(y_shape, dtype),
+        Y: T.Buffer(y_shape, dtype),
+    ):
+        T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+        body(X, values, offset, ptr, start, factor, ratio, R, Y)
+
+    return integer_product_and_sum
+
+
+def _multiplying(layer, plane, tile, rows):
+    """Return the macro ``multiply(A, source, values, offset, ptr, start)``."""
+    block, blocks, taps = T.int64(rows.filters), T.int64(rows.blocks), T.int64(len(rows.taps))
+    longest = T.int64(max(rows.longest, 1))
+    batch, tiles, _ = grid(layer, plane)
+    number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
+    group_rows = number // layer.groups
+    (read, region), attrs = reading(layer, plane), {"tvm_sparse.tile": tile.annotation}
+
+    @T.macro
+    def multiply(A, source, values, offset, ptr, start):
+        for b, t, o, i, k in T.grid(batch, tiles, number, lanes, longest):
+            with T.sblock("product"):
+                vb, vt, vo, vi, vk = T.axis.remap("SSSSR", [b, t, o, i, k])
+                T.reads(
+                    region(source, vb, vt, vo // group_rows), start[vo],
+                    values[0:taps, vo % block], offset[0:taps], ptr[0 : blocks + 1],
+                )  # fmt: skip
+                T.writes(A[vb, vt, vo, vi])
+                T.sblock_attr(attrs)
+                with T.init():
+                    A[vb, vt, vo, vi] = start[vo]
+                if vk < ptr[vo // block + 1] - ptr[vo // block]:
+                    A[vb, vt, vo, vi] = dot4(
+                        A[vb, vt, vo, vi],
+                        read(
+                            source,
+                            vb,
+                            vt,
+                            vo // group_rows,
+                            T.Cast("int64", offset[ptr[vo // block] + vk]),
+                            vi,
+                        ),
+                        values[ptr[vo // block] + vk, vo % block],
+                    )
+
+    return multiply

@@ -1,0 +1,122 @@
+# mypy: ignore-errors
+"""Scale finished integer sums, and store them in the order of the output."""
+
+from tvm.script import tirx as T
+
+from tvm_sparse.integer import Integers
+from tvm_sparse.layer import Layer
+from tvm_sparse.plane import Plane
+from tvm_sparse.words import BYTES
+
+
+def scaling(layer: Layer, plane: Plane, group_rows: int, numbers: Integers):
+    """Return the macro ``store(A, factor, ratio, R, Y)``.
+
+    Parameters
+    ----------
+    layer, plane
+    group_rows : int
+        Rows that each group of filters fills in A.
+    numbers : Integers
+        Whether floats or words are stored, and what is added to the sums before.
+    """
+    group = layer.filters // layer.groups
+
+    def row_of(o):
+        if group == group_rows or layer.groups == 1:
+            return o
+        o = T.min(o, layer.filters - 1)  # bytes that fill up the last word
+        return o // group * group_rows + o % group
+
+    if numbers.output is None:
+        value = _real(row_of)
+    else:
+        value = _word(numbers, row_of)
+    return (_store_matrix if layer.op == "linear" else _store_image)(layer, plane, value, numbers)
+
+
+def _real(row_of):
+    """Return how a float is computed; `sum_of` returns the sum of a row."""
+
+    def value(sum_of, o, factor, ratio, word):
+        return T.Cast("float32", sum_of(row_of(o))) * factor[o]
+
+    return value
+
+
+def _word(numbers, row_of):
+    """Return how the word of four filters is computed; `word` is that of a residual."""
+    low, high = numbers.bounds
+    zero, residual = numbers.output.zero, numbers.residual
+
+    def byte(sum_of, o, j, factor, ratio, word):
+        total = sum_of(row_of(o))
+        if residual is not None:
+            steps = T.bitwise_and(T.shift_right(word, T.int32(8 * j)), T.int32(255))
+            total = total + rounded(T.Cast("float32", steps - residual.zero) * ratio[o])
+        scaled = T.Cast("float32", total) * factor[o]
+        return rounded(T.max(T.min(scaled, T.float32(high)), T.float32(low))) + zero
+
+    def value(sum_of, w, factor, ratio, word):
+        joined = None
+        for j in range(BYTES):
+            one = byte(sum_of, w * BYTES + j, j, factor, ratio, word)
+            one = T.shift_left(one, T.int32(8 * j)) if j else one
+            joined = one if joined is None else T.bitwise_or(joined, one)
+        return joined
+
+    return value
+
+
+def rounded(value):
+    """Return the nearest integer of a float, the even one of two."""
+    return T.Cast("int32", T.nearbyint(value))
+
+
+def _store_image(layer, plane, value, numbers):
+    batch, height, width = (T.int64(v) for v in layer.output)
+    number, sums = T.int64(_stored(layer, numbers)), _sums(plane)
+
+    @T.macro
+    def store(A, factor, ratio, R, Y):
+        for b, o, y, x in T.grid(batch, number, height, width):
+            with T.sblock("store"):
+                vb, vo, vy, vx = T.axis.remap("SSSS", [b, o, y, x])
+                Y[vb, vo, vy, vx] = value(
+                    sums(A, vb, vy, vx), vo, factor, ratio, at(R, vb, vo, vy, vx)
+                )
+
+    return store
+
+
+def _store_matrix(layer, plane, value, numbers):
+    number, positions = T.int64(_stored(layer, numbers)), T.int64(layer.positions)
+    sums = _sums(plane)
+
+    @T.macro
+    def store(A, factor, ratio, R, Y):
+        for o, x in T.grid(number, positions):
+            with T.sblock("store"):
+                vo, vx = T.axis.remap("SS", [o, x])
+                Y[vo, vx] = value(sums(A, 0, 0, vx), vo, factor, ratio, at(R, vo, vx))
+
+    return store
+
+
+def _sums(plane):
+    """Return a function of a position that returns one of a row: its sum there."""
+
+    def sums(A, b, y, x):
+        return lambda row: A[b, plane.tile_of(y, x), row, plane.lane_of(y, x)]
+
+    return sums
+
+
+def at(R, *indices):
+    """Return an element of a buffer, or None where there is none."""
+    return None if R is None else R[indices]
+
+
+def _stored(layer, numbers):
+    """Return how many words, or floats, an output position has."""
+    return layer.filters if numbers.output is None else -(-layer.filters // BYTES)

@@ -1,0 +1,45 @@
+"""Turn the choice for an integer layer into a TIR function and the constants that it reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_sparse import shares, words
+from tvm_sparse.algorithms import integer
+from tvm_sparse.implement import Implementation
+from tvm_sparse.integer import Integers
+from tvm_sparse.integer_choice import IntegerChoice
+from tvm_sparse.rows import RowBlocks
+from tvm_sparse.tile import Tile
+
+Array = npt.NDArray[Any]
+
+
+def implement(choice: IntegerChoice, numbers: Integers) -> Implementation:
+    """Return the implementation of a choice; its function is that of `integer.product`."""
+    layer, rows, plane, tile = choice.layer, choice.rows, choice.kernel.plane, choice.kernel.tile
+    assert isinstance(tile, Tile) and plane is not None
+    tile = shares.chunks(tile, rows.lengths, rows.filters)
+    func = integer.product(words.word_layer(layer), plane, tile, rows, numbers)
+    constants = [rows.values, plane.offsets()[rows.taps], rows.ptr]
+    constants += [_by_row(numbers.start, rows), _whole(numbers.factor, numbers)]
+    if numbers.residual is not None:
+        constants.append(_whole(numbers.ratio, numbers))
+    name = f"integer_{layer.op}" if numbers.residual is None else f"integer_{layer.op}_add"
+    return Implementation(func=func, name=name, constants=tuple(constants))
+
+
+def _by_row(start: Array, rows: RowBlocks) -> Array:
+    """Return what each row begins with; groups of filters are filled up to whole blocks."""
+    begun = np.zeros(len(rows.order), np.int32)
+    begun[rows.order >= 0] = start[rows.order[rows.order >= 0]]
+    return begun
+
+
+def _whole(values: Array, numbers: Integers) -> Array:
+    """Fill up the last word's filters."""
+    fill = 0 if numbers.output is None else -len(values) % words.BYTES
+    return np.pad(values, (0, fill))
