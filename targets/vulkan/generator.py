@@ -8,6 +8,9 @@ from tvm_sparse.targets.vulkan import container, library
 from tvm_sparse.targets.vulkan.spirv.intrinsics import FUNCTIONS
 from tvm_sparse.targets.vulkan.spirv.kernel import Kernel, compile_kernel
 
+# Kernels of TVM's own that take the 32 threads of a warp to run in step.
+_IN_STEP = ("gpu_2d_continuous_cumsum",)
+
 
 def build(mod: Any, target: Any) -> Any:
     """Return a runtime module with every kernel of an IRModule of device functions.
@@ -34,6 +37,11 @@ def kernels(mod: Any, target: Any) -> list[Kernel]:
     features = dict(target.attrs)
     found = []
     for variable, func in mod.functions.items():
+        if variable.name_hint.startswith(_IN_STEP):
+            raise ModelError(
+                f"TVM's kernel {variable.name_hint} is wrong on Vulkan, where the threads of a "
+                "warp do not run in step: lower the model by tvm_sparse.build"
+            )
         try:
             found.append(compile_kernel(func, features))
         except NotImplementedError as error:

@@ -86,8 +86,9 @@ void Memory::ReleaseEmpty() {
 }
 
 Staging Memory::AllocateStaging(VkDeviceSize size) {
-  Staging staging{NewBuffer(size), nullptr, size};
+  Staging staging{VK_NULL_HANDLE, nullptr, size};
   VkDeviceMemory memory;
+  Check(NewBuffer(size, &staging.handle), "creating a buffer to copy through");
   Check(Bind(staging.handle,
              VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
              VK_MEMORY_PROPERTY_HOST_CACHED_BIT, &memory),
@@ -100,8 +101,8 @@ Staging Memory::AllocateStaging(VkDeviceSize size) {
 
 Arena* Memory::NewArena(VkDeviceSize size) {
   auto arena = std::make_unique<Arena>();
-  arena->handle = NewBuffer(size);
   arena->size = size;
+  if (NewBuffer(size, &arena->handle) != VK_SUCCESS) return nullptr;
   if (Bind(arena->handle, 0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, &arena->memory) != VK_SUCCESS) {
     vkDestroyBuffer(device_, arena->handle, nullptr);
     return nullptr;
@@ -111,14 +112,12 @@ Arena* Memory::NewArena(VkDeviceSize size) {
   return arenas_.back().get();
 }
 
-VkBuffer Memory::NewBuffer(VkDeviceSize size) {
+VkResult Memory::NewBuffer(VkDeviceSize size, VkBuffer* buffer) {
   VkBufferCreateInfo info{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
   info.size = size;
   info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                VK_BUFFER_USAGE_TRANSFER_DST_BIT;
-  VkBuffer buffer;
-  Check(vkCreateBuffer(device_, &info, nullptr, &buffer), "creating a buffer");
-  return buffer;
+  return vkCreateBuffer(device_, &info, nullptr, buffer);
 }
 
 VkResult Memory::Bind(VkBuffer buffer, VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags liked,

@@ -55,7 +55,7 @@ class Memory {
 
  private:
   Arena* NewArena(VkDeviceSize size);
-  VkBuffer NewBuffer(VkDeviceSize size);
+  VkResult NewBuffer(VkDeviceSize size, VkBuffer* buffer);
   VkResult Bind(VkBuffer buffer, VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags liked,
                 VkDeviceMemory* memory);
 

@@ -87,13 +87,19 @@ def _is_buffer(param: Any) -> bool:
 
 
 def _splits(node: Any) -> bool:
-    """Whether the grid is larger than every device allows."""
-    while type(node).__name__ == "AttrStmt":
-        if node.attr_key == "thread_extent" and "blockIdx" in str(node.node.thread_tag):
-            if getattr(node.value, "value", 0) > _GRID:
-                return True
-        node = node.body
-    return False
+    """Whether the grid may be larger than every device allows."""
+    from tvm import tirx
+
+    from tvm_sparse import compat
+
+    found: list[bool] = []
+
+    def look(attribute: Any) -> None:
+        if attribute.attr_key == "thread_extent" and "blockIdx" in str(attribute.node.thread_tag):
+            found.append(getattr(attribute.value, "value", 0) > _GRID)
+
+    compat.visit(node, tirx.AttrStmt, look)
+    return any(found)
 
 
 def _pushed(module: Module, kinds: list[Type], split: bool) -> int:
