@@ -19,8 +19,9 @@ install() {  # install PACKAGE REASON: a Debian package that is missing
   DEBIAN_FRONTEND=noninteractive apt-get install -qqy "$1" >/dev/null
 }
 
-welcome() {  # welcome COMMAND PACKAGE: install what some tests need, if that can be done
+welcome() {  # welcome COMMAND|FILE PACKAGE: install what some tests need, if that can be done
   command -v "$1" >/dev/null && return
+  [ -e "$1" ] && return
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     install "$2" ""
   else

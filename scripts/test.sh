@@ -5,6 +5,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 environment test
 welcome qemu-aarch64-static qemu-user-static
+welcome spirv-val spirv-tools
+welcome /usr/include/vulkan/vulkan_core.h libvulkan-dev
+welcome "/usr/share/vulkan/icd.d/lvp_icd.$(uname -m).json" mesa-vulkan-drivers
 ruff check .
 ruff format --check .
 mypy

@@ -43,7 +43,7 @@ class Target:
     name, description : str
     tvm : dict
         The target as TVM takes it, e.g. ``{"kind": "llvm", "mcpu": "cortex-a72"}``; the value
-        ``"native"`` of ``mcpu`` stands for the machine at hand.
+        ``"native"`` of ``mcpu``, or of a GPU's ``device``, stands for the machine at hand.
     bits, registers : int
         Width in bits, and number, of the vector registers.
     permute : str
@@ -94,6 +94,11 @@ class Target:
         return self.tvm.get("mcpu") == "native"
 
     @property
+    def is_gpu(self) -> bool:
+        """Whether kernels run on a GPU; what is said of vectors and caches means nothing then."""
+        return self.tvm.get("kind") != "llvm"
+
+    @property
     def triple(self) -> str:
         """LLVM's name of the machine, e.g. ``aarch64-linux-gnu``; empty for the one at hand."""
         return str(self.tvm.get("mtriple", ""))
@@ -108,15 +113,23 @@ class Target:
         from tvm.target import Target as TvmTarget
         from tvm.target.codegen import llvm_get_system_cpu
 
-        attrs = {"num-cores": self.cores, **self.tvm}
-        if self.is_native:
-            attrs["mcpu"] = llvm_get_system_cpu()
+        host = {"kind": "llvm", "num-cores": self.cores, "mcpu": llvm_get_system_cpu()}
         try:
-            return TvmTarget(attrs)
+            if self.is_gpu:
+                return TvmTarget(self._gpu_attributes(), host=host)
+            own = {"mcpu": host["mcpu"]} if self.is_native else {}
+            return TvmTarget({"num-cores": self.cores, **self.tvm, **own})
         except (ValueError, TypeError, RuntimeError) as error:
             raise TargetError(
                 f"TVM does not accept the [tvm] table of target {self.name!r}: {error}"
             ) from error
+
+    def _gpu_attributes(self) -> dict[str, Any]:
+        if self.tvm["kind"] != "vulkan":
+            return self.tvm
+        from tvm_sparse.targets.vulkan import describe
+
+        return describe.attributes(self.tvm)
 
 
 def names() -> tuple[str, ...]:
@@ -227,9 +240,11 @@ def _from_tvm(target: TvmTarget) -> Target:
     """Return a bare TVM target as the nearest packaged profile, with its own attributes."""
     from tvm.target.codegen import llvm_get_cpu_features
 
+    if target.kind.name == "vulkan":
+        return Target(name="vulkan", tvm={"kind": "vulkan", **dict(target.attrs)})
     if target.kind.name != "llvm":
         raise TargetError(
-            f"expected a CPU target (kind llvm), got {target.kind.name!r}; "
+            f"expected a target of kind llvm or vulkan, got {target.kind.name!r}; "
             f"packaged targets: {', '.join(names())}"
         )
     attrs = {key: value for key, value in target.attrs.items() if key != "feature"}

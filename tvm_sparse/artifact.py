@@ -54,6 +54,8 @@ class Description:
         The report, as JSON.
     triple : str
         LLVM's name of the machine that the code is for; empty for the one it was built on.
+    device : str
+        What kernels run on, as TVM names devices: cpu or vulkan.
     """
 
     version: str
@@ -64,6 +66,7 @@ class Description:
     outputs: tuple[TensorInfo, ...]
     report: str
     triple: str = ""
+    device: str = "cpu"
 
     def to_bytes(self) -> bytes:
         """Return the description as JSON."""

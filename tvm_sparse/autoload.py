@@ -7,8 +7,15 @@ from typing import Any
 
 
 def register() -> None:
-    """Add ``relax.get_pipeline("tvm_sparse")``; the passes themselves load when it is called."""
+    """Add ``relax.get_pipeline("tvm_sparse")``, and Vulkan where TVM lacks it.
+
+    The passes, and the device, load when they are first used.
+    """
     from tvm import relax
+
+    from tvm_sparse.targets.vulkan.register import register as register_vulkan
+
+    register_vulkan()
 
     if "tvm_sparse" not in relax.pipeline.PIPELINE_MAP:
         relax.register_pipeline("tvm_sparse")(_pipeline)

@@ -15,7 +15,7 @@ from tvm_sparse.artifact import Description, TensorInfo
 from tvm_sparse.compiled import Compiled
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend import import_model
-from tvm_sparse.relay_passes import code_generation, expr, pipeline, record
+from tvm_sparse.relay_passes import code_generation, expr, gpu_pipeline, pipeline, record
 from tvm_sparse.relay_passes.measure_footprint import measure_footprint
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import packaged
@@ -76,6 +76,8 @@ def build(
     profile = targets.load(target)
     tell("importing")
     mod = import_model(model, example_inputs, masks)
+    if profile.is_gpu:
+        return compile_module(mod, profile, gpu_pipeline.pipeline_of(profile, sparse), tell)
     decide = None if database is False else tuned(database, profile, sparse)
     remark = "" if decide is None else packaged.remark(profile)
     mod = record.note(mod, remark) if remark else mod
@@ -109,9 +111,8 @@ def compile_module(
     main = mod["main"]
     mod = passes(mod)
     progress("generating code")
-    executable = tvm.compile(
-        mod, profile.to_tvm(), relax_pipeline=None, tir_pipeline=code_generation.NAME
-    )
+    lowering = "s_tir" if profile.is_gpu else code_generation.NAME
+    executable = tvm.compile(mod, profile.to_tvm(), relax_pipeline=None, tir_pipeline=lowering)
     report = record.read(mod)
     report.footprint = measure_footprint(mod, profile.cores)
     description = Description(
@@ -123,6 +124,7 @@ def compile_module(
         outputs=tuple(_outputs(main.ret_ty)),
         report=report.to_json(),
         triple=profile.triple,
+        device=str(profile.tvm["kind"]) if profile.is_gpu else "cpu",
     )
     return Compiled(executable, description, mod)
 

@@ -16,10 +16,11 @@ from tvm_sparse.artifact import Description, TensorInfo
 from tvm_sparse.errors import ArtifactError, InputError, TargetError
 from tvm_sparse.report import Report
 from tvm_sparse.targets import native
+from tvm_sparse.targets.vulkan import describe
 
 
 class Compiled:
-    """A model ready to run on this machine's CPU.
+    """A model ready to run on this machine.
 
     Made by `tvm_sparse.build` and `tvm_sparse.load`. Takes numpy arrays or torch tensors and
     returns the same kind. Calls from several threads wait for each other.
@@ -82,13 +83,19 @@ class Compiled:
         """
         arrays = self._checked(inputs)
         with self._lock:
-            outputs = self.main(*[tvm.runtime.tensor(array) for array in arrays])
+            main, device = self.main, self.device
+            outputs = main(*[tvm.runtime.tensor(array, device) for array in arrays])
         like_torch = any(type(x).__module__.split(".")[0] == "torch" for x in inputs)
         return _converted(outputs, like_torch)
 
     @property
+    def device(self) -> Any:
+        """The device that the model runs on, as TVM names it."""
+        return tvm.device(self.description.device)
+
+    @property
     def main(self) -> Any:
-        """The model as a function of TVM tensors, without checks or conversions."""
+        """The model as a function of TVM tensors on `device`, without checks or conversions."""
         if self._machine is None:
             _demand_machine(self.description)
             missing = [flag for flag in self.description.needs if flag not in native.cpu_flags()]
@@ -99,7 +106,9 @@ class Compiled:
                 )
             if not _threads_chosen:
                 set_threads(native.cores())
-            self._machine = relax.VirtualMachine(self._library, tvm.cpu())
+            if self.description.device == "vulkan":
+                describe.demand()
+            self._machine = relax.VirtualMachine(self._library, self.device)
         return self._machine["main"]
 
     def export(self, path: str | os.PathLike[str]) -> Path:

@@ -35,7 +35,9 @@ def test_every_packaged_profile_is_a_target_that_tvm_accepts(name: str) -> None:
     profile = targets.load(name)
     assert profile.name == name
     assert profile.lanes in {4, 8, 16}
-    assert profile.to_tvm().attrs["num-cores"] == profile.cores
+    target = profile.to_tvm()
+    assert target.kind.name == profile.tvm["kind"]
+    assert (target.host if profile.is_gpu else target).attrs["num-cores"] == profile.cores
 
 
 def test_a_profile_of_ones_own_is_read_from_its_path(tmp_path: Path) -> None:

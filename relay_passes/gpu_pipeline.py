@@ -1,0 +1,62 @@
+"""The one ordered list of passes for GPUs, from an imported model to code generation."""
+
+from __future__ import annotations
+
+import tvm
+from tvm import relax
+from tvm.relax.backend import gpu_generic
+from tvm.s_tir import dlight
+
+from tvm_sparse.relay_passes import gpu_scans, pipeline, scope
+from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
+from tvm_sparse.targets import Target
+
+
+def lower(target: Target, sparse: bool) -> list[tvm.transform.Pass]:
+    """Replace every operator by a TIR function."""
+    return [
+        *([RemoveDeadChannels()] if sparse else []),
+        relax.transform.LegalizeOps(gpu_scans.LEGALIZE),
+        relax.transform.AnnotateTIROpPattern(),
+        relax.transform.FoldConstant(),
+    ]
+
+
+def schedule() -> list[tvm.transform.Pass]:
+    """Bind every function to threads: the first rule that knows it, and the last knows all."""
+    gpu = dlight.gpu
+    rules = (gpu.Matmul(), gpu.GEMV(), gpu.Reduction(), gpu.GeneralReduction(), gpu.Fallback())
+    return [dlight.ApplyDefaultSchedule(*rules)]
+
+
+def passes(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
+    """Return all passes in order; with ``sparse=False`` every layer stays dense."""
+    tvm_target = target.to_tvm()
+    return [
+        *pipeline.simplify(),
+        *lower(target, sparse),
+        *pipeline.fuse(),
+        *schedule(),
+        *gpu_generic.dataflow_lower_passes(tvm_target),
+        *gpu_generic.finalize_passes(tvm_target),
+    ]
+
+
+def pipeline_of(target: Target | None = None, sparse: bool = True) -> tvm.transform.Pass:
+    """Return the whole pipeline as one pass.
+
+    Parameters
+    ----------
+    target : Target, optional
+        Taken from TVM's current target when missing.
+    sparse : bool
+        Whether to look for sparsity at all.
+    """
+
+    @tvm.transform.module_pass(opt_level=0, name="tvm_sparse_gpu")
+    def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        profile = scope.current(target)
+        with profile.to_tvm():
+            return tvm.transform.Sequential(passes(profile, sparse))(mod)
+
+    return run

@@ -1,0 +1,1 @@
+"""From TVM's device functions to SPIR-V, in plain Python."""

@@ -1,0 +1,59 @@
+"""Whole networks built for Vulkan."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tvm_sparse as ts
+from support.models import Perceptron, mixed
+from tvm_sparse.bench import networks
+
+pytestmark = pytest.mark.vulkan
+
+
+def error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@torch.no_grad()
+def test_a_network_with_many_operators_equals_torch(device: Any, tmp_path: Path) -> None:
+    model, x = mixed()
+    compiled = ts.build(model, "vulkan", example_inputs=(x,), sparse=False)
+    assert error(compiled(x), model(x)) < 1e-4
+
+
+@torch.no_grad()
+def test_an_exported_network_runs_in_a_fresh_process_without_this_package(
+    device: Any, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model, x = Perceptron(24, 40).eval(), torch.randn(5, 24)
+    compiled = ts.build(model, "vulkan", example_inputs=(x,))
+    file = compiled.export(tmp_path / "model.so")
+    assert error(ts.load(file)(x), model(x)) < 1e-4
+    np.save(tmp_path / "x.npy", x.numpy())
+    script = (
+        "import numpy as np, sys, tvm; from tvm import relax\n"
+        "vm = relax.VirtualMachine(tvm.runtime.load_module('model.so'), tvm.vulkan())\n"
+        "y = vm['main'](tvm.runtime.tensor(np.load('x.npy'), tvm.vulkan()))\n"
+        "np.save('y.npy', y.numpy())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+    assert error(torch.from_numpy(np.load(tmp_path / "y.npy")), model(x)) < 1e-4
+
+
+@torch.no_grad()
+def test_resnet18_equals_torch(device: Any) -> None:
+    model, x = networks.network("resnet18", 64, 10)
+    assert error(ts.build(model, "vulkan", example_inputs=(x,))(x), model(x)) < 1e-4
