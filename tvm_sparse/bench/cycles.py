@@ -85,7 +85,7 @@ def model_layers(
         Called with what is being modelled.
     """
     chosen = [Scheme.parse(text) for text in schemes]
-    for layer in layers.layer_set(set_name)[:limit]:
+    for layer in list(layers.layer_set(set_name))[:limit]:
         weight, _ = layers.example(layer)
         for target in _targets(target_names):
             progress(f"{layer.name} dense, {target.name}")
