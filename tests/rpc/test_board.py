@@ -81,7 +81,7 @@ def test_the_code_of_the_readme_runs_on_a_board(
 
 
 def test_a_crash_ends_its_session_alone(tracker: Address, rpi4: str, tmp_path: Path) -> None:
-    link.library(faults.aborting("rpi4"), tmp_path / "crash.so", RPI4.triple)
+    link.library(faults.calling("abort", "rpi4"), tmp_path / "crash.so", RPI4.triple)
     with board(rpi4, tracker) as held:
         crash = held.library(tmp_path / "crash.so")["main"]
         with pytest.raises(DeviceError, match="lost board 'rpi4'"), losses(rpi4):

@@ -27,6 +27,7 @@ from tvm_sparse.rpc import tracker as trackers
 from tvm_sparse.rpc.address import Address
 from tvm_sparse.tuning import candidate, folder, provenance, records
 from tvm_sparse.tuning.lines import RECORDS
+from tvm_sparse.tuning.places import boards
 from tvm_sparse.tuning.progress import Progress
 
 pytestmark = [pytest.mark.arm, pytest.mark.rpc, pytest.mark.xdist_group("boards")]
@@ -56,10 +57,11 @@ def came_back(tracker: Address, key: str) -> bool:
     return free(tracker, key) > 0
 
 
-def test_tuning_goes_on_when_a_kernel_crashes_and_a_board_loses_its_power(
+def test_tuning_goes_on_when_kernels_crash_and_hang_and_a_board_loses_its_power(
     tracker: Address, rpi4: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidate, "build", faults.Aborting(candidate.build))
+    monkeypatch.setattr(candidate, "build", faults.Calling(candidate.build, ("abort", "pause")))
+    monkeypatch.setattr(boards, "_SESSION", 12)
     told: list[Progress] = []
     with emulated.served(tracker, "cortex-a72", rpi4) as doomed:
 
@@ -90,10 +92,10 @@ def test_tuning_goes_on_when_a_kernel_crashes_and_a_board_loses_its_power(
         killer.join()
         assert doomed.poll() is not None
     assert told[-1].done == told[-1].total == TRIALS
-    assert told[-1].failures == {"crashed": 1}
+    assert told[-1].failures == {"crashed": 1, "took longer than 12 s": 1}
     (measured,) = records.by_task(folder.reading(path)).values()
     assert len(measured) >= TRIALS
-    assert sorted(one.failures for one in measured)[-2:] == [0, 1]
+    assert sorted(one.failures for one in measured)[-3:] == [0, 1, 1]
     assert all(seconds > 0 for one in measured for seconds in [*one.times, *one.compared])
     origin = provenance.read(path)
     assert origin is not None
@@ -147,14 +149,14 @@ def test_a_search_goes_on_where_it_was_when_its_tracker_died(
 def test_code_that_boards_cannot_run_is_refused_before_anything_is_built(
     tracker: Address, rpi4: str, tmp_path: Path
 ) -> None:
-    boards: dict[str, Any] = {"tracker": str(tracker), "key": rpi4, "example_inputs": tuning.X}
+    where: dict[str, Any] = {"tracker": str(tracker), "key": rpi4, "example_inputs": tuning.X}
     for target, said in (
         ("rpi5", r"board 'rpi4' .* lacks asimddp, asimdhp, which rpi5 needs: build"),
         ("x86-avx2", r"board 'rpi4' is aarch64, the code is for x86-avx2"),
     ):
         for measure in (ts.tune, ts.profile):
             with pytest.raises(DeviceError, match=said):
-                measure(tuning.model(), target, database=tmp_path, **boards)
+                measure(tuning.model(), target, database=tmp_path, **where)
     assert not [*tmp_path.iterdir()]
 
 

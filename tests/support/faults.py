@@ -66,29 +66,35 @@ class Faulty:
 
 
 @dataclass(frozen=True)
-class Aborting:
-    """Builds candidates; the first one after the default ends the process that calls it."""
+class Calling:
+    """Builds candidates; the first ones after the default call functions of C's library instead."""
 
     usual: Callable[..., Any]
+    names: tuple[str, ...]
 
     def __call__(self, folder: Path, *rest: Any) -> Any:
         """Build one candidate, in a worker."""
         built = self.usual(folder, *rest)
-        if [*folder.glob("*.begun")] or not [*folder.glob("*.npy")]:
+        begun = len([*folder.glob("*.begun")])
+        if begun == len(self.names) or not [*folder.glob("*.npy")]:
             return built
-        (folder / "0.begun").touch()
-        return replace(built, library=aborting("rpi4", len(built.arguments.arrays)))
+        (folder / f"{begun}.begun").touch()
+        library = calling(self.names[begun], "rpi4", len(built.arguments.arrays))
+        return replace(built, library=library)
 
 
-def aborting(target: str, number: int = 0) -> Any:
-    """Return a library whose main, of a number of arguments, ends the process."""
+def calling(name: str, target: str, number: int = 0) -> Any:
+    """Return a library whose main, of a number of arguments, calls a function of C's library.
+
+    ``abort`` ends the process, ``pause`` never comes back.
+    """
     import tvm
     from tvm import tirx
 
     from tvm_sparse import targets
 
     known = targets.load(target).to_tvm()
-    stop = tirx.Evaluate(tirx.call_extern("int32", "abort"))
+    stop = tirx.Evaluate(tirx.call_extern("int32", name))
     attrs = {"global_symbol": "main", "tirx.is_scheduled": True, "target": known}
     params = [tirx.Var(f"x{place}", "handle") for place in range(number)]
     mod = tvm.IRModule({"main": tirx.PrimFunc(params, stop).with_attrs(attrs)})

@@ -204,7 +204,8 @@ def profile(
     if as_json:
         print_json({"table": str(path), "cells": len(table), "provenance": table.provenance})
     else:
-        print(f"wrote {path}, {len(table)} cells; see: tvm-sparse bench latency --table {path}")
+        cells = f"{len(table)} cells, kernels timed {table.provenance['kernels']}"
+        print(f"wrote {path}, {cells}; see: tvm-sparse bench latency --table {path}")
 
 
 def _shares(text: str) -> list[float]:
