@@ -58,8 +58,8 @@ def test_all_stages_run_in_order(done: tuple[Path, list[str]]) -> None:
     folder, told = done
     stages = ("planned", "pruned", "fine_tuned", "tuned", "built", "verified")
     plans = ("search 1.2x",)
-    assert told[:2] == ["train", "profile"] and told[-1] == "report"
-    assert told[2:-1] == [f"{plan}: {stage}" for plan in plans for stage in stages]
+    assert told[:3] == ["train", "profile", "dense"] and told[-1] == "report"
+    assert told[3:-1] == [f"{plan}: {stage}" for plan in plans for stage in stages]
     assert (folder / "search-1.2x" / "sparse.so").is_file()
 
 

@@ -18,6 +18,7 @@ from tvm_sparse.planning.cache import Cache
 from tvm_sparse.planning.frontier import frontier
 from tvm_sparse.planning.plan import Plan, Planned
 from tvm_sparse.planning.problem import Problem, Selection
+from tvm_sparse.planning.sensitivity import Errors
 from tvm_sparse.planning.strategies import Task, Tell, silent
 from tvm_sparse.profiling.read import read
 from tvm_sparse.profiling.sampling import FORMATS
@@ -39,6 +40,8 @@ class Planner:
     ----------
     model, table, target, example_inputs, schemes, densities, calibration, errors, cache, progress
         As `plan` takes them.
+    overhead : float
+        Seconds that a run takes besides its kernels.
     """
 
     model: Any
@@ -51,6 +54,7 @@ class Planner:
     errors: Kind | None = None
     cache: str | Path | None = None
     progress: Tell = silent
+    overhead: float = 0.0
 
     @cached_property
     def latencies(self) -> Problem:
@@ -59,6 +63,7 @@ class Planner:
         table = self.table if isinstance(self.table, LatencyTable) else read(self.table, known)
         self.progress("latencies", 0, 1)
         found = network.describe(self.model, table, known, self.example_inputs)
+        found = replace(found, rest=found.rest + self.overhead)
         forms, densities = self.schemes or FORMATS, self.densities or DENSITIES
         return network.problem(found, table, forms, sorted(densities, reverse=True))
 
@@ -71,23 +76,25 @@ class Planner:
     def problem(self) -> Problem:
         """The options of each layer, with times and errors."""
         asked = self.latencies
-        weights = network.weights(self.model, self.example_inputs)
-        missing = [
-            n for s in asked.slots for n in s.names if len(s.options) > 1 and n not in weights
-        ]
-        if missing:
-            raise PlanError(f"no weights of the layers {', '.join(missing)} were found")
-        kind = self._kind
-        if kind == "magnitude":
-            errors, of = sensitivity.removed_magnitude(weights), network.fingerprint(weights)
-        else:
-            from tvm_sparse.planning.calibration import fingerprint, output_errors
-
-            of = fingerprint(self.model, self._inputs, kind)
-            stitched = self.stitched if kind == "loss" else None
-            errors = stitched.error if stitched else output_errors(self.model, self._inputs)
+        pruned = [name for slot in asked.slots if len(slot.options) > 1 for name in slot.names]
+        errors, of = self._data_free(pruned) if self._kind == "magnitude" else self._on_data(pruned)
         known = Cache(None if self.cache is None else Path(self.cache), of)
         return sensitivity.with_errors(asked, errors, known, self.progress)
+
+    def _data_free(self, names: Sequence[str]) -> tuple[Errors, str]:
+        """Return errors of layers by their weights, and what these are called in a cache."""
+        weights = network.weights(self.model, self.example_inputs)
+        if missing := [name for name in names if name not in weights]:
+            raise PlanError(f"no weights of the layers {', '.join(missing)} were found")
+        return sensitivity.removed_magnitude(weights), network.fingerprint(weights)
+
+    def _on_data(self, names: Sequence[str]) -> tuple[Errors, str]:
+        """Return errors of layers by calibration data, and what these are called in a cache."""
+        from tvm_sparse.planning.calibration import fingerprint, output_errors
+
+        of = fingerprint(self.model, self._inputs, self._kind)
+        stitched = self.stitched if self._kind == "loss" else None
+        return stitched.error if stitched else output_errors(self.model, self._inputs, names), of
 
     @cached_property
     def stitched(self) -> Stitched | None:
@@ -176,6 +183,7 @@ class Planner:
             layers=layers,
             seconds=problem.total(chosen, "seconds"),
             dense_seconds=problem.total(problem.dense, "seconds"),
+            nbytes=problem.total(chosen, "nbytes"),
             error=problem.error(chosen),
             reach=problem.reach,
             search_seconds=seconds,

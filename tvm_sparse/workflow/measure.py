@@ -14,12 +14,13 @@ from tvm_sparse.bench.timing import Times, interleaved
 from tvm_sparse.compiled import Compiled, set_threads
 from tvm_sparse.frontend import import_model
 from tvm_sparse.latency import LatencyTable
-from tvm_sparse.profiling import in_place
+from tvm_sparse.profiling.in_place import InPlace
 from tvm_sparse.profiling.lowered import lower
 from tvm_sparse.profiling.network import prediction
 from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import scratch
+from tvm_sparse.tuning.places.here import Here
 
 _ROUNDS = (25, 8)  # of whole networks in turns, and of one whose kernels are timed
 
@@ -59,12 +60,10 @@ def kernels(model: Any, x: Tensor, table: LatencyTable, target: Target) -> list[
     mod = simplified(import_model(model, (x,), None), target)
     lowered = lower(mod, target, sparse=True)
     parts = prediction(lowered, table).parts
-    with scratch.folder() as place:
-        path = place / "network.so"
-        in_place.build(lowered, target, path)
-        running, other = in_place.Running.of(lowered, path), in_place.runner(target, place)
+    with scratch.folder() as folder:
+        running = InPlace(Here(target), folder).build(lowered)
         for _ in range(_ROUNDS[1]):
-            running.run(other)
+            running.run()
     return [
         asdict(
             Kernel(
