@@ -67,6 +67,7 @@ def test_first_last_and_depthwise_layers_stay_dense(planner: Planner) -> None:
     assert list(slots) == ["stem", "deep", "first", "second", "head"]
     numbers = {name: len(slot.options) for name, slot in slots.items()}
     assert numbers == {"stem": 1, "deep": 1, "first": 9, "second": 9, "head": 1}
+    assert planner.latencies.links == ((0, 1), (1, 2), (2, 3), (3, 4))
     assert 1 < planner.reach < 10
 
 

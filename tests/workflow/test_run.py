@@ -118,7 +118,7 @@ def test_a_plan_that_misses_its_budget_is_made_again_with_another(tmp_path: Path
     shared: Any = SimpleNamespace(folder=Folder(tmp_path))
     variant, tried = Slower(shared=shared, strategy="dp", budget="2x"), list[dict[str, Any]]()
     wanted = Budget.parse("2x")
-    asked, plan = variant._corrected("dp", wanted, wanted, tried)
+    asked, plan = variant._corrected("dp", wanted, wanted, tried, 3)
     assert asked.value == plan.speedup == pytest.approx(2 / 0.9 * 1.005)
     assert [one["share"] for one in tried] == pytest.approx([0.9, 1.005])
 

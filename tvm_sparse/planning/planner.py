@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tvm_sparse import targets
 from tvm_sparse.errors import PlanError
 from tvm_sparse.latency import LatencyTable
-from tvm_sparse.planning import curves, network, sensitivity, strategies
+from tvm_sparse.planning import curves, network, sensitivity, strategies, weights
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.cache import Cache
 from tvm_sparse.planning.frontier import frontier
@@ -22,7 +22,6 @@ from tvm_sparse.planning.sensitivity import Errors
 from tvm_sparse.planning.strategies import Task, Tell, silent
 from tvm_sparse.profiling.read import read
 from tvm_sparse.profiling.sampling import FORMATS
-from tvm_sparse.scheme import Scheme
 
 if TYPE_CHECKING:
     from tvm_sparse.planning.calibration import Stitched
@@ -83,10 +82,10 @@ class Planner:
 
     def _data_free(self, names: Sequence[str]) -> tuple[Errors, str]:
         """Return errors of layers by their weights, and what these are called in a cache."""
-        weights = network.weights(self.model, self.example_inputs)
-        if missing := [name for name in names if name not in weights]:
+        found = weights.weights(self.model, self.example_inputs)
+        if missing := [name for name in names if name not in found]:
             raise PlanError(f"no weights of the layers {', '.join(missing)} were found")
-        return sensitivity.removed_magnitude(weights), network.fingerprint(weights)
+        return sensitivity.removed_magnitude(found), weights.fingerprint(found)
 
     def _on_data(self, names: Sequence[str]) -> tuple[Errors, str]:
         """Return errors of layers by calibration data, and what these are called in a cache."""
@@ -113,13 +112,15 @@ class Planner:
         trials: int = 200,
         seed: int = 0,
         difficulty: Literal["easy", "hard"] = "easy",
+        policy: str | Path | None = None,
     ) -> Plan:
         """Return a plan within a budget; parameters and errors as `plan` has them."""
+        options = {"trials": trials, "seed": seed, "difficulty": difficulty, "policy": policy}
         wanted = Budget.parse(budget) if isinstance(budget, str) else budget
         choose = strategies.get(strategy)
         self._check(wanted)
         if wanted.kind == "accuracy":
-            return self._floor(wanted, strategy, trials=trials, seed=seed, difficulty=difficulty)
+            return self._floor(wanted, strategy, **options)
         limit = wanted.limit(self.latencies)
         problem, begin = self.problem, time.perf_counter()
         stitched = self.stitched
@@ -127,10 +128,11 @@ class Planner:
             problem=problem,
             limit=limit,
             resource=wanted.resource,
-            score=None if stitched is None else lambda c: stitched.loss(schemes_of(problem, c)),
+            score=None if stitched is None else lambda c: stitched.loss(problem.schemes(c)),
             trials=trials,
             seed=seed,
             difficulty=difficulty,
+            policy=None if policy is None else Path(policy),
             tell=self.progress,
         )
         return self._plan(choose(task), wanted, strategy, time.perf_counter() - begin)
@@ -214,16 +216,6 @@ class Planner:
         return replace(best, budget=str(floor), search_seconds=seconds)
 
 
-def schemes_of(problem: Problem, chosen: Selection) -> Mapping[str, Scheme]:
-    """Return the scheme of each layer that a selection prunes."""
-    return {
-        name: option.scheme
-        for slot, option in zip(problem.slots, problem.options(chosen), strict=True)
-        for name in slot.names
-        if option.scheme.format != "dense"
-    }
-
-
 def plan(
     model: Any,
     table: LatencyTable | str | Path,
@@ -240,6 +232,7 @@ def plan(
     trials: int = 200,
     seed: int = 0,
     difficulty: Literal["easy", "hard"] = "easy",
+    policy: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Plan:
     """Choose a scheme for every layer of a model: the least error within a budget.
@@ -257,7 +250,8 @@ def plan(
         (``"400KB"``), or an accuracy that must stay (``"97%"``).
     strategy : str
         ``"search"``: coefficients of errors are searched for (needs calibration data, else it is
-        ``"dp"``: the least sum of errors); ``"rules"``; ``"uniform"``: one scheme for all.
+        ``"dp"``: the least sum of errors); ``"rules"``; ``"uniform"``: one scheme for all;
+        ``"reinforce"``, ``"ddpg"`` and ``"agmc"`` learn formats, times, and times by the graph.
     schemes : sequence of str, optional
         Formats with blocks that are offered; by default those that `tvm_sparse.profile` measures.
     densities : sequence of float, optional
@@ -276,6 +270,9 @@ def plan(
         Of the search.
     difficulty : {"easy", "hard"}
         Of the data, for the rules.
+    policy : path, optional
+        A file with what the strategy ``"agmc"`` learnt, also of other networks; it is made when
+        missing, and learns more.
     progress : callable, optional
         Called with what runs, how much of it is done, and how much there is.
 
@@ -304,4 +301,6 @@ def plan(
         cache=cache,
         progress=progress or silent,
     )
-    return planner.plan(budget, strategy, trials=trials, seed=seed, difficulty=difficulty)
+    return planner.plan(
+        budget, strategy, trials=trials, seed=seed, difficulty=difficulty, policy=policy
+    )

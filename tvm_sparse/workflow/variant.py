@@ -112,9 +112,11 @@ class Variant:
         correct = shared.config.plan.correct and wanted.kind in ("speedup", "seconds")
         asked = wanted
         tried: list[Result] = []
+        times = _CORRECTIONS if correct else 0
         if correct and self.strategy in _SLOW:  # most of the correction, without searching
-            asked, _ = self._corrected("dp", wanted, asked, tried)
-        asked, plan = self._corrected(self.strategy, wanted, asked, tried if correct else None)
+            asked, _ = self._corrected("dp", wanted, asked, tried, times)
+            times = 1
+        asked, plan = self._corrected(self.strategy, wanted, asked, tried, times)
         replace(plan, budget=self.budget).save(self.folder.path / "plan.json")
         return {
             "reach": shared.planner.reach,
@@ -125,13 +127,12 @@ class Variant:
         }
 
     def _corrected(
-        self, strategy: str, wanted: Budget, asked: Budget, tried: list[Result] | None
+        self, strategy: str, wanted: Budget, asked: Budget, tried: list[Result], times: int
     ) -> tuple[Budget, Plan]:
         """Return the budget to ask a strategy for so that the wanted one is met, and its plan."""
         plan = self._planned(strategy, asked)
-        for _ in range(0 if tried is None else _CORRECTIONS):
+        for _ in range(times):
             share = self._share(plan, wanted)
-            assert tried is not None
             tried.append(
                 {
                     "strategy": strategy,
