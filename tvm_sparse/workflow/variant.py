@@ -27,7 +27,7 @@ from tvm_sparse.workflow.folder import Folder, Result, folder_of, named
 from tvm_sparse.workflow.shared import Shared
 
 _CORRECTIONS = 3
-_SLOW = ("search", "reinforce", "ddpg")
+_SLOW = ("search", "reinforce", "ddpg", "agmc")
 _SHORT, _LONG = 0.99, 1.03  # shares of the wanted speed-up between which a plan is good
 _ERROR = 1e-4  # largest difference to torch, relative to the largest output
 _CALIBRATING = 256  # images that pruning methods look at
