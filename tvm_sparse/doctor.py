@@ -15,6 +15,8 @@ _OPTIONAL = {
     "onnxruntime": "to be measured against it",
     "openvino": "to be measured against it",
     "xgboost-cpu": "to tune",
+    "matplotlib": "to draw a run's report",
+    "torchvision": "to run on CIFAR-10 or on folders of images",
 }
 _RECORDS = "tuned records"
 

@@ -50,7 +50,7 @@ def test_the_error_of_a_layer_is_that_of_its_outputs(name: str) -> None:
     if bias is not None:
         shape = (-1,) if name == "linear" else (-1, *(1,) * (dense.ndim - 2))
         dense = dense - bias.detach().reshape(shape)
-    error = output_errors(model, X)(name, SCHEME)
+    error = output_errors(model, X, [name])(name, SCHEME)
     inputs: dict[str, torch.Tensor] = {}
     hook = getattr(model, name).register_forward_pre_hook(lambda m, a: inputs.update(x=a[0]))
     model(X)
@@ -75,7 +75,7 @@ def test_the_joint_projection_of_attention_has_an_error_too() -> None:
             found: torch.Tensor = self.inner(x, x, x)[0]
             return found
 
-    error = output_errors(Itself(), torch.randn(2, 5, 8))
+    error = output_errors(Itself(), torch.randn(2, 5, 8), ["inner.in_proj"])
     assert 0 < error("inner.in_proj", SCHEME) < 1
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +106,24 @@ def test_an_actor_keeps_to_the_limit_and_is_no_worse_than_no_search() -> None:
         assert task.fits(walked) and len(states) == len(actions) + 1 == 6
 
 
+def test_a_policy_of_the_graph_is_where_another_network_begins(tmp_path: Path) -> None:
+    options = [(10.0, 0.0), (7.0, 0.5), (5.0, 1.0), (1.0, 2.0)]
+    first, second = (problem([options] * number, rest=5.0) for number in (4, 6))
+    path, told = tmp_path / "policy.pt", list[str]()
+    task = Task(problem=first, limit=30.0, score=lambda c: float(sum(c)), trials=6, policy=path)
+    assert task.fits(strategies.get("agmc")(task)) and path.is_file()
+    before = path.read_bytes()
+    links = tuple((place, place + 1) for place in range(5))
+    other = replace(task, problem=replace(second, links=links), limit=40.0)
+    other = replace(other, tell=lambda stage, done, total: told.append(stage))
+    found = strategies.get("agmc")(other)
+    assert other.fits(found) and sum(found) <= sum(strategies.get("dp")(other))
+    assert path.read_bytes() != before and len(told) == 7
+    path.write_bytes(b"")
+    with pytest.raises(PlanError, match="expected a file that the strategy agmc wrote"):
+        strategies.get("agmc")(other)
+
+
 def test_the_search_is_no_worse_than_rules_or_one_scheme() -> None:
     network = Problem(slots=(slot(*BLOCKS), slot(*BLOCKS, kernel=1)))
     rules = strategies.get("rules")(Task(problem=network, limit=6.0))
@@ -114,5 +133,5 @@ def test_the_search_is_no_worse_than_rules_or_one_scheme() -> None:
 
 def test_unknown_strategies_are_refused_with_the_known_ones() -> None:
     assert strategies.names()[0] == "search"
-    with pytest.raises(PlanError, match="one of search, dp, rules, reinforce, ddpg, uniform"):
+    with pytest.raises(PlanError, match="one of search, dp, rules, reinforce, ddpg, agmc, uniform"):
         strategies.get("luck")

@@ -58,8 +58,8 @@ def test_all_stages_run_in_order(done: tuple[Path, list[str]]) -> None:
     folder, told = done
     stages = ("planned", "pruned", "fine_tuned", "tuned", "built", "verified")
     plans = ("search 1.2x",)
-    assert told[:2] == ["train", "profile"] and told[-1] == "report"
-    assert told[2:-1] == [f"{plan}: {stage}" for plan in plans for stage in stages]
+    assert told[:3] == ["train", "profile", "dense"] and told[-1] == "report"
+    assert told[3:-1] == [f"{plan}: {stage}" for plan in plans for stage in stages]
     assert (folder / "search-1.2x" / "sparse.so").is_file()
 
 
@@ -118,7 +118,7 @@ def test_a_plan_that_misses_its_budget_is_made_again_with_another(tmp_path: Path
     shared: Any = SimpleNamespace(folder=Folder(tmp_path))
     variant, tried = Slower(shared=shared, strategy="dp", budget="2x"), list[dict[str, Any]]()
     wanted = Budget.parse("2x")
-    asked, plan = variant._corrected("dp", wanted, wanted, tried)
+    asked, plan = variant._corrected("dp", wanted, wanted, tried, 3)
     assert asked.value == plan.speedup == pytest.approx(2 / 0.9 * 1.005)
     assert [one["share"] for one in tried] == pytest.approx([0.9, 1.005])
 

@@ -12,6 +12,7 @@ from tvm_sparse.cli.show import Json, error_console, planning_bar, print_json
 _SHOWN = {
     "accuracy": "accuracy {:.2%}",
     "cells": "{} cells",
+    "seconds": "{:.3g} s",
     "reach": "largest speed-up within reach {:.2f}x",
     "speedup": "{:.2f}x of dense",
     "page": "wrote {}",

@@ -1,7 +1,7 @@
 """Errors of a torch model on data: of a layer's outputs, or of the whole network's.
 
-Inputs of a layer enter its output's error only through their Gram matrix X Xᵀ: with it, any
-number of masks costs no further run of the network.
+Inputs of a layer enter its output's error only through its Hessian X Xᵀ: with it, any number of
+masks costs no further run of the network.
 
 Frantar & Alistarh, "Optimal Brain Compression", NeurIPS 2022, for errors of layers' outputs.
 """
@@ -9,17 +9,17 @@ Frantar & Alistarh, "Optimal Brain Compression", NeurIPS 2022, for errors of lay
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tvm_sparse.planning.sensitivity import Errors, kept, removed_magnitude
+from tvm_sparse.planning.sensitivity import Errors, kept
+from tvm_sparse.pruning.compensate import change
+from tvm_sparse.pruning.hessians import collect
 from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.scheme import Scheme
-
-_ROWS = 8192  # inputs of a layer that its Gram matrix is made of, at most
 
 
 def fingerprint(model: nn.Module, *more: Any) -> str:
@@ -31,80 +31,28 @@ def fingerprint(model: nn.Module, *more: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def output_errors(model: nn.Module, inputs: Tensor, rows: int = _ROWS) -> Errors:
+def output_errors(model: nn.Module, data: Tensor, names: Iterable[str]) -> Errors:
     """Return errors of the layers' outputs: ‖Y − Ŷ‖² / ‖Y‖² on calibration inputs.
 
     Parameters
     ----------
     model : Module
-        Convolutions with 1-D or 2-D windows, linear layers, and self-attention.
-    inputs : Tensor
-        A batch.
-    rows : int
-        Input rows of each layer that are looked at, drawn at random.
+    data : Tensor
+        A batch of inputs.
+    names : iterable of str
+        The layers.
     """
-    grams = _grams(model, inputs, rows)
+    hessians = collect(model, names, [data])
     weights = {name: weight.detach().cpu() for name, weight in prunable(model).items()}
-    free = removed_magnitude({name: weight.numpy() for name, weight in weights.items()})
 
     def error(name: str, scheme: Scheme) -> float:
-        if name not in grams:
-            return free(name, scheme)
-        weight, gram = weights[name], grams[name]
-        removed = torch.where(torch.from_numpy(kept(weight.numpy(), scheme)), 0.0, weight)
-        return _energy(removed, gram) / max(_energy(weight, gram), 1e-30)
+        weight, hessian = weights[name], hessians[name]
+        nothing = torch.zeros_like(weight)
+        pruned = torch.where(torch.from_numpy(kept(weight.numpy(), scheme)), weight, 0.0)
+        whole = change(nothing, weight, hessian)
+        return change(weight, pruned, hessian) / max(whole, 1e-30)
 
     return error
-
-
-def _energy(weight: Tensor, gram: Tensor) -> float:
-    """Return the sum of squared outputs of a weight, given X Xᵀ of each group."""
-    flat = weight.reshape(len(gram), -1, gram.shape[-1])
-    return float(torch.einsum("gft,gts,gfs->", flat, gram, flat))
-
-
-def _grams(model: nn.Module, inputs: Tensor, rows: int) -> dict[str, Tensor]:
-    """Return X Xᵀ of each layer's inputs, shape (groups, taps, taps)."""
-    names = {id(weight): name for name, weight in prunable(model).items()}
-    found: dict[str, Tensor] = {}
-    generator = torch.Generator().manual_seed(0)
-
-    def note(module: nn.Module, args: tuple[Any, ...], name: str) -> None:
-        x = _columns(module, args[0].detach())
-        x = x[:, torch.randperm(x.shape[1], generator=generator)[:rows]]
-        gram = torch.einsum("grt,grs->gts", x, x) / x.shape[1]
-        found[name] = found[name] + gram if name in found else gram
-
-    hooks = []
-    for module in model.modules():
-        weight = getattr(module, "in_proj_weight", None)
-        weight = getattr(module, "weight", None) if weight is None else weight
-        if id(weight) in names:
-            name = names[id(weight)]
-            hooks.append(module.register_forward_pre_hook(lambda m, a, n=name: note(m, a, n)))
-    try:
-        with torch.no_grad():
-            model(inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
-
-
-def _columns(module: nn.Module, x: Tensor) -> Tensor:
-    """Return what each output position reads, shape (groups, positions, taps)."""
-    if isinstance(module, nn.Conv1d | nn.Conv2d):
-        pad, kernel = module.padding, module.kernel_size
-        if isinstance(pad, str):
-            total = [d * (k - 1) for d, k in zip(module.dilation, kernel, strict=True)]
-            pad = tuple(size // 2 if module.padding == "same" else 0 for size in total)
-        window = [tuple(map(int, v)) for v in (kernel, module.dilation, pad, module.stride)]
-        if isinstance(module, nn.Conv1d):
-            x, window = x.unsqueeze(-2), [(1 - (at == 2), *v) for at, v in enumerate(window)]
-        unfolded = nn.functional.unfold(x, *window)
-        taps = unfolded.shape[1] // module.groups
-        return unfolded.reshape(len(x), module.groups, taps, -1).permute(1, 0, 3, 2).flatten(1, 2)
-    return x.reshape(1, -1, x.shape[-1])
 
 
 class Stitched:

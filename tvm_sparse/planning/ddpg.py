@@ -36,12 +36,28 @@ Policy = Callable[[Array], float]
 
 def ddpg(task: Task) -> Selection:
     """Return the best selection that was tried; without a score, its badness is the error."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.seed)
+        agent = Agent(perceptron(FEATURES, nn.Sigmoid()), perceptron(FEATURES + 1, nn.Identity()))
+    return learnt(task, agent)
+
+
+def learnt(task: Task, agent: Agent, warm: float = _WARM) -> Selection:
+    """Return the best selection that was tried while an agent learns.
+
+    Parameters
+    ----------
+    task : Task
+    agent : Agent
+    warm : float
+        Share of the trials whose actions are drawn evenly.
+    """
     scored = {chosen: task.badness(chosen) for chosen in starts(task)}
-    agent, rng = Agent(task.seed), np.random.default_rng(task.seed)
+    rng = np.random.default_rng(task.seed)
     usual = float(np.median(list(scored.values())))
     for trial in range(task.trials):
         task.tell("learning times", trial, task.trials)
-        after = (trial / task.trials - _WARM) / (1 - _WARM)
+        after = (trial / task.trials - warm) / (1 - warm)
         noise = _NOISE * 0.1 ** max(after, 0)
 
         def act(state: Array, noise: float = noise, after: float = after) -> float:
@@ -110,18 +126,16 @@ class Agent:
 
     Parameters
     ----------
-    seed : int
+    actor, critic : Module
+        Of states (batch, features), and of these with actions behind them; both return (batch, 1).
     """
 
-    seed: int
+    actor: nn.Module
+    critic: nn.Module
     steps: list[tuple[Array, float, float, Array, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Begin with random networks; the caller's random numbers are left alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.actor = _layers(FEATURES, nn.Sigmoid())
-            self.critic = _layers(FEATURES + 1, nn.Identity())
+        """Make the slow copies."""
         self.slow = deepcopy((self.actor, self.critic))
         both = zip((self.actor, self.critic), _RATES, strict=True)
         self.optimizers = [torch.optim.Adam(one.parameters(), rate) for one, rate in both]
@@ -129,7 +143,7 @@ class Agent:
     def act(self, state: Array) -> float:
         """Return the actor's action in a state."""
         with torch.no_grad():
-            return float(self.actor(torch.tensor(state, dtype=torch.float32)))
+            return float(self.actor(torch.tensor(state, dtype=torch.float32)[None]))
 
     def learn(self, states: Array, actions: Array, reward: float, rng: np.random.Generator) -> None:
         """Add the steps of a walk, and learn from some of all."""
@@ -162,6 +176,7 @@ class Agent:
         self.optimizers[which].step()
 
 
-def _layers(inputs: int, end: nn.Module, hidden: int = 64) -> nn.Sequential:
+def perceptron(inputs: int, end: nn.Module, hidden: int = 64) -> nn.Sequential:
+    """Return a network of two hidden layers with one output, which a module ends."""
     inner = [nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()]
     return nn.Sequential(*inner, nn.Linear(hidden, 1), end)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import tvm
+from tvm import relax
 
 from tvm_sparse import formats
 from tvm_sparse.errors import ModelError
-from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.frontend import import_model
 from tvm_sparse.latency import DENSE, Epilogue, LatencyTable, canonical
 from tvm_sparse.layer import Layer
@@ -23,7 +21,7 @@ from tvm_sparse.profiling.lowered import lower
 from tvm_sparse.profiling.network import prediction
 from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.profiling.prune_constants import prune_constants
-from tvm_sparse.relay_passes import expr, layers, pipeline, record
+from tvm_sparse.relay_passes import expr
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 
@@ -56,10 +54,11 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network's layers, and the seconds of everything else."""
+    """A network's layers, the seconds of everything else, and which layer reads which."""
 
     places: tuple[Place, ...]
     rest: float
+    links: tuple[tuple[int, int], ...] = ()
 
 
 def describe(
@@ -98,7 +97,37 @@ def describe(
     if not any(place.prunable for place in found.values()):
         raise ModelError("the model has no layer that can be pruned: there is nothing to plan")
     rest = sum(part.latency.seconds for part in parts) - sum(seconds for _, seconds in called)
-    return Network(places=tuple(found.values()), rest=rest)
+    names = [None if call.layer is None else call.layer.choice.layer.name for call in lowered.calls]
+    return Network(
+        places=tuple(found.values()), rest=rest, links=_links(lowered.mod, names, list(found))
+    )
+
+
+def _links(
+    mod: tvm.IRModule, names: Sequence[str | None], places: Sequence[str]
+) -> tuple[tuple[int, int], ...]:
+    """Return which places read what others computed, through operators that are no layers.
+
+    Parameters
+    ----------
+    mod : IRModule
+        Whose calls are kernels.
+    names : sequence of str or None
+        Of each kernel, the layer that it computes.
+    places : sequence of str
+        All layers.
+    """
+    writers: dict[relax.Var, set[str]] = {}
+    links: set[tuple[int, int]] = set()
+    left = iter(names)
+    for var, value in expr.Uses(mod["main"]).values.items():
+        variables = relax.analysis.free_vars(value)
+        read = {name for one in variables for name in writers.get(one, ())}
+        layer = next(left) if expr.op_name(value) == "relax.call_tir" else None
+        if layer is not None:
+            links.update((places.index(name), places.index(layer)) for name in read)
+        writers[var] = read if layer is None else {layer}
+    return tuple(sorted(links))
 
 
 def problem(
@@ -125,7 +154,7 @@ def problem(
         formats.get(scheme.format)
     known = _measured(table)
     slots = tuple(_slot(place, table, known, wanted, densities) for place in network.places)
-    return Problem(slots=slots, rest=network.rest)
+    return Problem(slots=slots, rest=network.rest, links=network.links)
 
 
 Known = Mapping[tuple[str, Epilogue, str, tuple[int, ...]], Mapping[float, float]]
@@ -211,32 +240,3 @@ def _structured(
         fewer = replace(place.layer, weight=(filters, *place.layer.weight[1:]))
         points[density] = sum(table.latency(fewer, DENSE, e).seconds for e in place.epilogues)
     return dict(zip(densities, map(float, curves.between(points, densities)), strict=True))
-
-
-def weights(model: Any, example_inputs: Any = None) -> dict[str, Weight]:
-    """Return the weights of a model's layers by name, filters first.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be imported.
-    """
-    mod, found = import_model(model, example_inputs, None), {}
-    mod = tvm.transform.Sequential(pipeline.simplify())(mod)
-    uses, names = expr.Uses(mod["main"]), record.names(mod)
-    for var, call in uses.values.items():
-        if expr.op_name(call) in (layers.CONV, layers.LINEAR):
-            value = uses.constant(call.args[1])
-            layer = layers.layer_of(call, value, names.get(var.name, var.name))
-            if not isinstance(layer, str):
-                found[layer.name] = np.ascontiguousarray(layers.weight_of(layer, value))
-    return found
-
-
-def fingerprint(known: Mapping[str, Weight]) -> str:
-    """Return a short name of weights."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(known.items()):
-        digest.update(name.encode())
-        digest.update(weight.tobytes())
-    return digest.hexdigest()[:16]

@@ -19,7 +19,7 @@ from tvm_sparse.errors import FormatError, PlanError
 from tvm_sparse.scheme import Scheme
 
 _VERSION = 1
-_NUMBERS = ("seconds", "dense_seconds", "error", "reach", "search_seconds")
+_NUMBERS = ("seconds", "dense_seconds", "nbytes", "error", "reach", "search_seconds")
 _TEXTS = ("budget", "strategy", "target")
 
 
@@ -59,6 +59,8 @@ class Plan(Mapping[str, Scheme]):
         In the order of execution; layers that are computed as one share their numbers.
     seconds, dense_seconds : float
         Predicted for a run of the whole network, planned and dense.
+    nbytes : float
+        Of all stored weights and indices.
     error : float
         The sum over the layers.
     reach : float
@@ -76,6 +78,7 @@ class Plan(Mapping[str, Scheme]):
     layers: Mapping[str, Planned]
     seconds: float
     dense_seconds: float
+    nbytes: float
     error: float
     reach: float
     search_seconds: float
@@ -102,11 +105,6 @@ class Plan(Mapping[str, Scheme]):
     def speedup(self) -> float:
         """How many times as fast as dense the network is predicted to be."""
         return self.dense_seconds / self.seconds
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all stored weights and indices."""
-        return sum(one.nbytes for one in self.layers.values())
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""

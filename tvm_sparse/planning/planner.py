@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from tvm_sparse import targets
 from tvm_sparse.errors import PlanError
 from tvm_sparse.latency import LatencyTable
-from tvm_sparse.planning import curves, network, sensitivity, strategies
+from tvm_sparse.planning import curves, network, sensitivity, strategies, weights
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.cache import Cache
 from tvm_sparse.planning.frontier import frontier
 from tvm_sparse.planning.plan import Plan, Planned
 from tvm_sparse.planning.problem import Problem, Selection
+from tvm_sparse.planning.sensitivity import Errors
 from tvm_sparse.planning.strategies import Task, Tell, silent
 from tvm_sparse.profiling.read import read
 from tvm_sparse.profiling.sampling import FORMATS
-from tvm_sparse.scheme import Scheme
 
 if TYPE_CHECKING:
     from tvm_sparse.planning.calibration import Stitched
@@ -39,6 +39,8 @@ class Planner:
     ----------
     model, table, target, example_inputs, schemes, densities, calibration, errors, cache, progress
         As `plan` takes them.
+    overhead : float
+        Seconds that a run takes besides its kernels.
     """
 
     model: Any
@@ -51,6 +53,7 @@ class Planner:
     errors: Kind | None = None
     cache: str | Path | None = None
     progress: Tell = silent
+    overhead: float = 0.0
 
     @cached_property
     def latencies(self) -> Problem:
@@ -59,6 +62,7 @@ class Planner:
         table = self.table if isinstance(self.table, LatencyTable) else read(self.table, known)
         self.progress("latencies", 0, 1)
         found = network.describe(self.model, table, known, self.example_inputs)
+        found = replace(found, rest=found.rest + self.overhead)
         forms, densities = self.schemes or FORMATS, self.densities or DENSITIES
         return network.problem(found, table, forms, sorted(densities, reverse=True))
 
@@ -71,23 +75,25 @@ class Planner:
     def problem(self) -> Problem:
         """The options of each layer, with times and errors."""
         asked = self.latencies
-        weights = network.weights(self.model, self.example_inputs)
-        missing = [
-            n for s in asked.slots for n in s.names if len(s.options) > 1 and n not in weights
-        ]
-        if missing:
-            raise PlanError(f"no weights of the layers {', '.join(missing)} were found")
-        kind = self._kind
-        if kind == "magnitude":
-            errors, of = sensitivity.removed_magnitude(weights), network.fingerprint(weights)
-        else:
-            from tvm_sparse.planning.calibration import fingerprint, output_errors
-
-            of = fingerprint(self.model, self._inputs, kind)
-            stitched = self.stitched if kind == "loss" else None
-            errors = stitched.error if stitched else output_errors(self.model, self._inputs)
+        pruned = [name for slot in asked.slots if len(slot.options) > 1 for name in slot.names]
+        errors, of = self._data_free(pruned) if self._kind == "magnitude" else self._on_data(pruned)
         known = Cache(None if self.cache is None else Path(self.cache), of)
         return sensitivity.with_errors(asked, errors, known, self.progress)
+
+    def _data_free(self, names: Sequence[str]) -> tuple[Errors, str]:
+        """Return errors of layers by their weights, and what these are called in a cache."""
+        found = weights.weights(self.model, self.example_inputs)
+        if missing := [name for name in names if name not in found]:
+            raise PlanError(f"no weights of the layers {', '.join(missing)} were found")
+        return sensitivity.removed_magnitude(found), weights.fingerprint(found)
+
+    def _on_data(self, names: Sequence[str]) -> tuple[Errors, str]:
+        """Return errors of layers by calibration data, and what these are called in a cache."""
+        from tvm_sparse.planning.calibration import fingerprint, output_errors
+
+        of = fingerprint(self.model, self._inputs, self._kind)
+        stitched = self.stitched if self._kind == "loss" else None
+        return stitched.error if stitched else output_errors(self.model, self._inputs, names), of
 
     @cached_property
     def stitched(self) -> Stitched | None:
@@ -106,13 +112,15 @@ class Planner:
         trials: int = 200,
         seed: int = 0,
         difficulty: Literal["easy", "hard"] = "easy",
+        policy: str | Path | None = None,
     ) -> Plan:
         """Return a plan within a budget; parameters and errors as `plan` has them."""
+        options = {"trials": trials, "seed": seed, "difficulty": difficulty, "policy": policy}
         wanted = Budget.parse(budget) if isinstance(budget, str) else budget
         choose = strategies.get(strategy)
         self._check(wanted)
         if wanted.kind == "accuracy":
-            return self._floor(wanted, strategy, trials=trials, seed=seed, difficulty=difficulty)
+            return self._floor(wanted, strategy, **options)
         limit = wanted.limit(self.latencies)
         problem, begin = self.problem, time.perf_counter()
         stitched = self.stitched
@@ -120,10 +128,11 @@ class Planner:
             problem=problem,
             limit=limit,
             resource=wanted.resource,
-            score=None if stitched is None else lambda c: stitched.loss(schemes_of(problem, c)),
+            score=None if stitched is None else lambda c: stitched.loss(problem.schemes(c)),
             trials=trials,
             seed=seed,
             difficulty=difficulty,
+            policy=None if policy is None else Path(policy),
             tell=self.progress,
         )
         return self._plan(choose(task), wanted, strategy, time.perf_counter() - begin)
@@ -176,6 +185,7 @@ class Planner:
             layers=layers,
             seconds=problem.total(chosen, "seconds"),
             dense_seconds=problem.total(problem.dense, "seconds"),
+            nbytes=problem.total(chosen, "nbytes"),
             error=problem.error(chosen),
             reach=problem.reach,
             search_seconds=seconds,
@@ -206,16 +216,6 @@ class Planner:
         return replace(best, budget=str(floor), search_seconds=seconds)
 
 
-def schemes_of(problem: Problem, chosen: Selection) -> Mapping[str, Scheme]:
-    """Return the scheme of each layer that a selection prunes."""
-    return {
-        name: option.scheme
-        for slot, option in zip(problem.slots, problem.options(chosen), strict=True)
-        for name in slot.names
-        if option.scheme.format != "dense"
-    }
-
-
 def plan(
     model: Any,
     table: LatencyTable | str | Path,
@@ -232,6 +232,7 @@ def plan(
     trials: int = 200,
     seed: int = 0,
     difficulty: Literal["easy", "hard"] = "easy",
+    policy: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Plan:
     """Choose a scheme for every layer of a model: the least error within a budget.
@@ -249,7 +250,8 @@ def plan(
         (``"400KB"``), or an accuracy that must stay (``"97%"``).
     strategy : str
         ``"search"``: coefficients of errors are searched for (needs calibration data, else it is
-        ``"dp"``: the least sum of errors); ``"rules"``; ``"uniform"``: one scheme for all.
+        ``"dp"``: the least sum of errors); ``"rules"``; ``"uniform"``: one scheme for all;
+        ``"reinforce"``, ``"ddpg"`` and ``"agmc"`` learn formats, times, and times by the graph.
     schemes : sequence of str, optional
         Formats with blocks that are offered; by default those that `tvm_sparse.profile` measures.
     densities : sequence of float, optional
@@ -268,6 +270,9 @@ def plan(
         Of the search.
     difficulty : {"easy", "hard"}
         Of the data, for the rules.
+    policy : path, optional
+        A file with what the strategy ``"agmc"`` learnt, also of other networks; it is made when
+        missing, and learns more.
     progress : callable, optional
         Called with what runs, how much of it is done, and how much there is.
 
@@ -296,4 +301,6 @@ def plan(
         cache=cache,
         progress=progress or silent,
     )
-    return planner.plan(budget, strategy, trials=trials, seed=seed, difficulty=difficulty)
+    return planner.plan(
+        budget, strategy, trials=trials, seed=seed, difficulty=difficulty, policy=policy
+    )

@@ -83,10 +83,14 @@ class Problem:
         In the order of execution.
     rest : float
         Seconds of what no plan changes.
+    links : tuple of (int, int)
+        Places of slots of which the second reads what the first computed, with nothing but other
+        operators in between; empty if that is not known.
     """
 
     slots: tuple[Slot, ...]
     rest: float = 0.0
+    links: tuple[tuple[int, int], ...] = ()
 
     @property
     def dense(self) -> Selection:
@@ -109,6 +113,15 @@ class Problem:
     def options(self, chosen: Sequence[int]) -> list[Option]:
         """Return the chosen options, a slot each."""
         return [slot.options[at] for slot, at in zip(self.slots, chosen, strict=True)]
+
+    def schemes(self, chosen: Sequence[int]) -> dict[str, Scheme]:
+        """Return the scheme of each layer that a selection prunes."""
+        return {
+            name: option.scheme
+            for slot, option in zip(self.slots, self.options(chosen), strict=True)
+            for name in slot.names
+            if option.scheme.format != "dense"
+        }
 
     def least(self, resource: Resource) -> float:
         """Return the least that any selection takes of a resource."""

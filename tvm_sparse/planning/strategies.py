@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Literal
 
 from tvm_sparse.errors import PlanError
@@ -41,6 +42,8 @@ class Task:
     seed : int
     difficulty : {"easy", "hard"}
         Of the data; rules prune 3×3 kernels by patterns where it is hard.
+    policy : Path, optional
+        Where ``agmc`` reads and writes what it learns.
     tell : callable
     """
 
@@ -51,6 +54,7 @@ class Task:
     trials: int = 200
     seed: int = 0
     difficulty: Literal["easy", "hard"] = "easy"
+    policy: Path | None = None
     tell: Tell = silent
 
     def fits(self, chosen: Selection) -> bool:
@@ -93,11 +97,15 @@ def _strategies() -> dict[str, Strategy]:
     def learned(task: Task) -> Selection:
         return import_module("tvm_sparse.planning.ddpg").ddpg(task)  # type: ignore[no-any-return]
 
+    def of_graph(task: Task) -> Selection:
+        return import_module("tvm_sparse.planning.agmc").agmc(task)  # type: ignore[no-any-return]
+
     return {
         "search": search.search,
         "dp": exact,
         "rules": rules.rules,
         "reinforce": reinforce.reinforce,
         "ddpg": learned,
+        "agmc": of_graph,
         "uniform": uniform.uniform,
     }

@@ -20,6 +20,33 @@ _MEAN, _DEVIATION = 0.45, 0.25  # of photographs, about
 _TOGETHER = 256  # images that are looked at together where nothing is learnt
 
 
+@dataclass(frozen=True)
+class Shuffled:
+    """Batches of a data set of torch, in an order that is drawn anew each time."""
+
+    data: Any
+    batch: int
+    generator: torch.Generator
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return int(-(-len(self.data) // self.batch))
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield images and their classes."""
+        if isinstance(self.data, torch.utils.data.TensorDataset):
+            order = torch.randperm(len(self.data), generator=self.generator)
+            return _rows(self.data, order, self.batch)
+        loader = torch.utils.data.DataLoader(
+            self.data, self.batch, shuffle=True, generator=self.generator
+        )
+        return iter(loader)
+
+    def __contains__(self, batch: object) -> bool:
+        """Batches are drawn, none is known before."""
+        return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """A data set in two parts.
@@ -37,16 +64,9 @@ class Images:
     channels: int
     size: int
 
-    def shuffled(self, batch: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield the training images in another order each time."""
-        if isinstance(self.train, torch.utils.data.TensorDataset):
-            yield from _rows(
-                self.train, torch.randperm(len(self.train), generator=generator), batch
-            )
-        else:
-            yield from torch.utils.data.DataLoader(
-                self.train, batch, shuffle=True, generator=generator
-            )
+    def shuffled(self, batch: int, seed: int) -> Shuffled:
+        """Return batches of the training images, in another order each time."""
+        return Shuffled(self.train, batch, torch.Generator().manual_seed(seed))
 
     def tested(self) -> Iterator[Batch]:
         """Yield the images that are kept for the test."""
@@ -57,13 +77,7 @@ class Images:
 
     def sample(self, number: int, seed: int = 0) -> Batch:
         """Return some training images and their classes, drawn at random."""
-        generator = torch.Generator().manual_seed(seed)
-        return next(iter(self.shuffled(number, generator)))
-
-    @property
-    def steps(self) -> int:
-        """Number of training images."""
-        return len(self.train)
+        return next(iter(self.shuffled(number, seed)))
 
     @property
     def example(self) -> Tensor:

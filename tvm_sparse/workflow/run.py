@@ -53,6 +53,7 @@ def stages(config: Config, folder: Path, tell: Tell, done: Told) -> list[Variant
     shared.folder.stage("run", named(about), lambda: about)
     done("train", shared.trained)
     done("profile", shared.profiled)
+    done("dense", shared.measured)
     variants = [Variant(shared=shared, strategy=s, budget=b) for s, b in config.variants]
     for variant in variants:
         for stage in ("planned", "pruned", "fine_tuned", "tuned", "built", "verified"):

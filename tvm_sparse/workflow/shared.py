@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +15,11 @@ from tvm_sparse.building import build
 from tvm_sparse.compiled import Compiled, load
 from tvm_sparse.latency import LatencyTable
 from tvm_sparse.planning.planner import Planner
+from tvm_sparse.profiling.network import estimate
 from tvm_sparse.profiling.profile import profile
 from tvm_sparse.profiling.read import read
 from tvm_sparse.targets import Target
-from tvm_sparse.workflow import data, models, training
+from tvm_sparse.workflow import data, measure, models, training
 from tvm_sparse.workflow.config import Config
 from tvm_sparse.workflow.folder import Folder, Result, named
 
@@ -91,12 +91,21 @@ class Shared:
         return read(Path(self.profiled["table"]), self.target)
 
     @cached_property
+    def measured(self) -> Result:
+        """What the stage ``dense`` found: the time of the dense network, and what was predicted."""
+        of = named("dense", self.trained["of"], self.profiled["of"])
+        return self.folder.stage("dense", of, self._measure)
+
+    @cached_property
     def dense_build(self) -> Compiled:
         """The dense network, compiled."""
-        path = self.folder.path / "dense.so"
-        of = named("dense", self.trained["of"], self.config.table("build"))
-        self.folder.stage("dense", of, lambda: self._dense_build(path))
-        return load(path)
+        assert self.measured
+        return load(self.folder.path / "dense.so")
+
+    @property
+    def overhead(self) -> float:
+        """Seconds that a call takes besides its kernels, about: for the dense network it did."""
+        return max(0.0, float(self.measured["seconds"] - self.measured["predicted"]))
 
     @cached_property
     def planner(self) -> Planner:
@@ -111,6 +120,7 @@ class Shared:
             calibration=self.images.sample(plan.images),
             errors=plan.errors,  # type: ignore[arg-type]
             cache=self.folder.path / "sensitivities.jsonl",
+            overhead=self.overhead,
             progress=self.tell,
         )
 
@@ -119,7 +129,8 @@ class Shared:
         torch.manual_seed(config.seed)
         model, curve = models.make(config.model, self.images), []
         if not config.model.weights:
-            curve = training.train(model, self.images, config.train, config.seed, self.tell)
+            how = training.training(self.images, config.train, config.seed, self.tell)
+            curve = training.train(model, self.images, how)
         torch.save(model.state_dict(), self.folder.path / "dense.pt")
         return {"accuracy": training.accuracy(model, self.images), "curve": curve}
 
@@ -138,10 +149,12 @@ class Shared:
         )
         return {"table": str(path), "cells": len(table), "provenance": table.provenance}
 
-    def _dense_build(self, path: Path) -> Result:
-        compiled: Any = build(
-            self.dense, self.target, example_inputs=(self.x,), sparse=False, database=False
-        )
-        compiled.export(path)
+    def _measure(self) -> Result:
+        self.tell("measuring the dense network", 0, 1)
+        x = (self.x,)
+        compiled = build(self.dense, self.target, example_inputs=x, sparse=False, database=False)
+        compiled.export(self.folder.path / "dense.so")
+        times = measure.in_turns({"dense": compiled}, self.x, self.target.cores)["dense"]
+        predicted = estimate(self.dense, self.table, self.target, example_inputs=x)
         nbytes = sum(row.nbytes for row in compiled.report.rows)
-        return {"nbytes": nbytes}
+        return {"seconds": times.median, "predicted": predicted.seconds, "nbytes": nbytes}

@@ -18,17 +18,19 @@ from tvm_sparse.errors import ModelError, PlanError
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.plan import Plan
 from tvm_sparse.profiling.network import estimate
-from tvm_sparse.pruning import prune
+from tvm_sparse.pruning import needs, prune
 from tvm_sparse.pruning.layers import prunable
+from tvm_sparse.pruning.training import Training
 from tvm_sparse.tuning.tune import tune
 from tvm_sparse.workflow import measure, training
 from tvm_sparse.workflow.folder import Folder, Result, folder_of, named
 from tvm_sparse.workflow.shared import Shared
 
 _CORRECTIONS = 3
-_SLOW = ("search", "reinforce", "ddpg")
+_SLOW = ("search", "reinforce", "ddpg", "agmc")
 _SHORT, _LONG = 0.99, 1.03  # shares of the wanted speed-up between which a plan is good
 _ERROR = 1e-4  # largest difference to torch, relative to the largest output
+_CALIBRATING = 256  # images that pruning methods look at
 _TESTED = 2000  # images that the compiled network sees at most
 
 
@@ -60,7 +62,7 @@ class Variant:
     def planned(self) -> Result:
         """What the stage ``plan`` found: predicted and measured speed-up before training."""
         shared, config = self.shared, self.shared.config
-        before = shared.trained["of"], shared.profiled["of"]
+        before = shared.trained["of"], shared.measured["of"]
         names = ("plan", "prune", "build")
         tables = [config.table(name) for name in names]
         of = named("plan", self.name, config.seed, *before, *tables)
@@ -110,9 +112,11 @@ class Variant:
         correct = shared.config.plan.correct and wanted.kind in ("speedup", "seconds")
         asked = wanted
         tried: list[Result] = []
+        times = _CORRECTIONS if correct else 0
         if correct and self.strategy in _SLOW:  # most of the correction, without searching
-            asked, _ = self._corrected("dp", wanted, asked, tried)
-        asked, plan = self._corrected(self.strategy, wanted, asked, tried if correct else None)
+            asked, _ = self._corrected("dp", wanted, asked, tried, times)
+            times = 1
+        asked, plan = self._corrected(self.strategy, wanted, asked, tried, times)
         replace(plan, budget=self.budget).save(self.folder.path / "plan.json")
         return {
             "reach": shared.planner.reach,
@@ -123,13 +127,12 @@ class Variant:
         }
 
     def _corrected(
-        self, strategy: str, wanted: Budget, asked: Budget, tried: list[Result] | None
+        self, strategy: str, wanted: Budget, asked: Budget, tried: list[Result], times: int
     ) -> tuple[Budget, Plan]:
         """Return the budget to ask a strategy for so that the wanted one is met, and its plan."""
         plan = self._planned(strategy, asked)
-        for _ in range(0 if tried is None else _CORRECTIONS):
+        for _ in range(times):
             share = self._share(plan, wanted)
-            assert tried is not None
             tried.append(
                 {
                     "strategy": strategy,
@@ -172,19 +175,28 @@ class Variant:
 
     def _prune(self) -> Result:
         shared = self.shared
-        model = prune(deepcopy(shared.dense), self.plan, method=shared.config.prune.method)
+        method, data = shared.config.prune.method, [shared.images.sample(_CALIBRATING)[0]]
+        possible: dict[str, Any] = {"data": data, "training": self._training}
+        given = {name: possible[name] for name in needs(method) if name in possible}
+        model = prune(deepcopy(shared.dense), self.plan, method=method, **given)
         torch.save(model.state_dict(), self.folder.path / "pruned.pt")
         masks = {name: (w != 0).flatten(1).numpy() for name, w in prunable(model).items()}
         np.savez_compressed(self.folder.path / "masks.npz", **masks)  # type: ignore[arg-type]
         return {"accuracy": training.accuracy(model, shared.images)}
 
+    @property
+    def _training(self) -> Training:
+        """How the pruned network is trained."""
+        shared, config = self.shared, self.shared.config
+        return training.training(
+            shared.images, config.fine_tune, config.seed, shared.tell, shared.dense
+        )
+
     def _fine_tune(self) -> Result:
         shared, config = self.shared, self.shared.config
         model = shared.network(self.folder.path / "pruned.pt")
         torch.manual_seed(config.seed)
-        curve = training.train(
-            model, shared.images, config.fine_tune, config.seed, shared.tell, shared.dense
-        )
+        curve = training.train(model, shared.images, self._training)
         torch.save(model.state_dict(), self.folder.path / "model.pt")
         return {"accuracy": training.accuracy(model, shared.images), "curve": curve}
 
@@ -239,7 +251,7 @@ class Variant:
             "sparse": times["sparse"].median,
             "spread": times["sparse"].spread,
             "speedup": times["sparse"].ratio(times["dense"]),
-            "predicted": predicted.seconds,
+            "predicted": predicted.seconds + shared.overhead,
             "kernels": measure.kernels(self.model, shared.x, shared.table, shared.target),
         }
 

@@ -40,7 +40,7 @@ def pareto(found: Found) -> Figure:
             _label(left, name.split()[1], ms, share)
     left.set(xlabel="measured latency, ms", ylabel="test accuracy, %", title="what was built")
     left.margins(0.15)
-    left.set_xlim(left=0)
+    left.set_xlim(0, 1.15 * max(dense, *(one.verified["sparse"] * 1e3 for one in found.made)))
     left.legend(frameon=False, loc="lower right")
     _front(right, found.made)
     for axes in (left, right):
@@ -111,7 +111,7 @@ def masks(found: Found) -> Figure | None:
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(_WIDTH, 0.5 + 1.55 * rows), layout="constrained")
-    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(names) :]:
         axes.axis("off")
     for axes, name in zip(grid, names, strict=False):
@@ -128,10 +128,11 @@ def curves(found: Found) -> Figure | None:
     """Return accuracies over epochs, and the best time over tuning trials."""
     tuned = [made for made in found.made if made.tuned["curve"]]
     trained = [made for made in found.made if made.fine_tuned["curve"]]
-    if not tuned and not trained and not found.train["curve"]:
+    if not trained and not found.train["curve"] and not tuned:
         return None
     figure = Figure(figsize=(_WIDTH, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    panels = figure.subplots(1, 2 if tuned else 1, squeeze=False).ravel()
+    left, right = panels[0], panels[-1]
     _epochs(left, found.train["curve"], "dense", _INK)
     for made in trained:
         start = [{"accuracy": made.pruned["accuracy"]}]
@@ -141,11 +142,10 @@ def curves(found: Found) -> Figure | None:
         done = [point["done"] for point in made.tuned["curve"]]
         best = [point["milliseconds"] for point in made.tuned["curve"]]
         right.step(done, best, where="post", label=made.name, color=_color(made.strategy))
-    right.set(xlabel="kernels measured", ylabel="best so far, ms", title="tuning")
-    if not tuned:
-        right.text(0.5, 0.5, "not tuned", ha="center", transform=right.transAxes, color=_PALE)
-    for axes in (left, right):
-        axes.legend(frameon=False, fontsize=8) if axes.get_legend_handles_labels()[0] else None
+    if tuned:
+        right.set(xlabel="kernels measured", ylabel="best so far, ms", title="tuning")
+    for axes in panels:
+        axes.legend(frameon=False, fontsize=8)
         _clean(axes)
     return figure
 
@@ -170,7 +170,7 @@ def _front(axes: Axes, made: Sequence[Made]) -> None:
     axes.set(
         xlabel="predicted latency, ms", ylabel="sum of layers' errors", title="what was chosen"
     )
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.2 * front[:, 0].max() * 1e3)
     axes.legend(frameon=False)
 
 
@@ -191,7 +191,7 @@ def _mask(axes: Axes, mask: Mask, name: str, scheme: str) -> None:
 
 def _epochs(axes: Axes, curve: Sequence[Any], name: str, color: str, first: int = 1) -> None:
     at = range(first, first + len(curve))
-    axes.plot(at, [point["accuracy"] * 100 for point in curve], "-", label=name, color=color)
+    axes.plot(at, [point["accuracy"] * 100 for point in curve], ".-", label=name, color=color)
 
 
 def _band(axes: Axes, values: Sequence[float]) -> None:
