@@ -23,7 +23,7 @@ import tvm_sparse as ts
 from support import models
 
 
-class Samples(CalibrationDataReader):  # type: ignore[misc]
+class Samples(CalibrationDataReader):
     def __init__(self, x: torch.Tensor) -> None:
         self.left: Iterator[dict[str, object]] = iter([{"x": x.numpy()}])
 
@@ -33,7 +33,14 @@ class Samples(CalibrationDataReader):  # type: ignore[misc]
 
 def quantized(model: nn.Module, x: torch.Tensor, folder: Path, **options: object) -> Path:
     buffer, path = io.BytesIO(), folder / "quantized.onnx"
-    torch.onnx.export(model, (x,), buffer, dynamo=False, input_names=["x"], opset_version=17)
+    torch.onnx.export(
+        model,
+        (x,),
+        buffer,  # type: ignore[arg-type]
+        dynamo=False,
+        input_names=["x"],
+        opset_version=17,
+    )
     given = onnx.load_from_string(buffer.getvalue())
     quantize_static(given, path, Samples(x), quant_format=QuantFormat.QDQ, **options)
     return path
