@@ -85,11 +85,7 @@ class _Plan:
 
     def changes(self) -> dict[relax.Var, expr.Change]:
         """Return what to change, by variables."""
-        known, stored = self._layers(), self._calls(quantized.QUANTIZE)
-        ends = [(var, quantized.epilogue(self.uses, var, known)) for var in stored]
-        integers = {var: found for var, found in ends if found is not None}
-        inside = {found.var for found in integers.values()}
-        integers |= {var: found for var, found in known.items() if var not in inside}
+        stored, integers = self._calls(quantized.QUANTIZE), self._integers()
         windows = [(var, quantized.pooled(self.uses, var)) for var in stored]
         pools = {var: found for var, found in windows if found is not None}
         for found in integers.values():
@@ -106,6 +102,18 @@ class _Plan:
 
     def _calls(self, name: str) -> list[relax.Var]:
         return [var for var, value in self.uses.values.items() if expr.op_name(value) == name]
+
+    def _integers(self) -> dict[relax.Var, Found]:
+        """Return the layers by where they end: at a quantize, with their bias, or alone."""
+        left, integers = self._layers(), {}
+        ends = [(var, quantized.epilogue) for var in self._calls(quantized.QUANTIZE)]
+        ends += [(var, quantized.biased) for var in reversed(self._calls("relax.add"))]
+        for var, read in ends:
+            found = read(self.uses, var, left)
+            if found is not None:
+                integers[var] = found
+                del left[found.var]
+        return {**integers, **left}
 
     def _layers(self) -> dict[relax.Var, Found]:
         known: dict[relax.Var, Found] = {}

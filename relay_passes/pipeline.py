@@ -37,10 +37,10 @@ def lower(
 ) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
-        FoldQuantization(target, sparse),
         *([RemoveDeadChannels()] if sparse else []),
         JoinSums(target, sparse),
         FuseAttention(target),
+        FoldQuantization(target, sparse),
         PackSparse(target, sparse, decide),
         FusePooling(target),
         LowerDense(target),

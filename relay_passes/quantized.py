@@ -133,20 +133,25 @@ def epilogue(uses: expr.Uses, var: relax.Var, known: dict[relax.Var, Found]) -> 
     output = meaning(uses, call)
     if output is None:
         return None
-    low, high, below = -np.inf, np.inf, call.args[0]
+    low, high, below = -np.inf, np.inf, _before_reshape(uses, call.args[0])
     while uses.read_once(below) and expr.op_name(uses.value(below)) in ("relax.nn.relu", CLIP):
         clamp = uses.value(below)
         first, last = on_number(clamp, -np.inf), on_number(clamp, np.inf)
         if first is None or last is None:
             return None
         low, high = float(np.clip(first, low, high)), float(np.clip(last, low, high))
-        below = clamp.args[0]
+        below = _before_reshape(uses, clamp.args[0])
     found = _sum(uses, below, known)
     if found is None:
         return None
-    return _fitting(
-        replace(found, numbers=replace(found.numbers, output=output, low=low, high=high))
-    )
+    numbers = replace(found.numbers, output=output, low=low, high=high)
+    return _fitting(uses, var, replace(found, numbers=numbers))
+
+
+def biased(uses: expr.Uses, var: relax.Var, known: dict[relax.Var, Found]) -> Found | None:
+    """Return the layer whose sums an addition ends, with its bias, or None."""
+    found = _added(uses, var, known) if expr.op_name(uses.values[var]) == "relax.add" else None
+    return None if found is None or found.residual is not None else _fitting(uses, var, found)
 
 
 def pooled(uses: expr.Uses, var: relax.Var) -> tuple[relax.Var, Layer] | None:
@@ -164,32 +169,43 @@ def pooled(uses: expr.Uses, var: relax.Var) -> tuple[relax.Var, Layer] | None:
     return data[0], window
 
 
-def _fitting(found: Found) -> Found | None:
-    return None if found.numbers.objection() else found
+def _fitting(uses: expr.Uses, var: relax.Var, found: Found) -> Found | None:
+    """Return the layer if its sums fit 32 bits, and if it keeps its shape or is of rows."""
+    moved = found.layer.op == "conv2d" and expr.shape(var) != expr.shape(found.var)
+    return None if moved or found.numbers.objection() else found
 
 
-def _sum(uses: expr.Uses, below: Any, known: dict[relax.Var, Found]) -> Found | None:
+def _before_reshape(uses: expr.Uses, value: Any) -> Any:
+    """Look through a reshape that nobody else reads, and that keeps rows as they are."""
+    call = uses.value(value)
+    if expr.op_name(call) != "relax.reshape" or not uses.read_once(value):
+        return value
+    before, after = expr.shape(call.args[0]) or (), expr.shape(value) or ()
+    return call.args[0] if before[-1:] == after[-1:] else value
+
+
+def _sum(uses: expr.Uses, value: Any, known: dict[relax.Var, Found]) -> Found | None:
     """Return the layer below additions of constants and of at most one tensor of bytes."""
+    below = _before_reshape(uses, value)
     if not uses.read_once(below):
         return None
-    if below in known:
-        return known[below]
-    call = uses.value(below)
+    return known[below] if below in known else _added(uses, below, known)
+
+
+def _added(uses: expr.Uses, var: relax.Var, known: dict[relax.Var, Found]) -> Found | None:
+    """Return the layer of one of an addition's operands, with the other one added."""
+    call = uses.value(var)
     if expr.op_name(call) != "relax.add":
         return None
     for main, other in (tuple(call.args), tuple(call.args)[::-1]):
         bias, residual = _constant(uses, other), source(uses, other)
-        if bias is None and residual is None:
-            continue
-        found = _sum(uses, main, known)
-        if found is None:
-            continue
-        if bias is not None:
+        found = None if bias is None and residual is None else _sum(uses, main, known)
+        if found is not None and bias is not None:
             return _with_bias(found, bias)
-        assert residual is not None
-        if found.residual is None and expr.shape(other) == expr.shape(below):
-            numbers = replace(found.numbers, residual=residual[1])
-            return replace(found, numbers=numbers, residual=residual[0])
+        if found is not None and residual is not None and found.residual is None:
+            if expr.shape(other) == expr.shape(var):
+                numbers = replace(found.numbers, residual=residual[1])
+                return replace(found, numbers=numbers, residual=residual[0])
     return None
 
 

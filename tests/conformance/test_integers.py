@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+import tvm
 
 from support import integers, kernels
 from support.layers import LAYERS, conv
-from tvm_sparse import words
+from tvm_sparse import implement, words
 from tvm_sparse.integer import Bytes, Integers
+from tvm_sparse.kernel import by_channels
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
 
@@ -113,3 +116,25 @@ def test_relu_and_clipping_bound_the_bytes(x86: Target) -> None:
     bytes_ = check(layer, numbers, x86)
     assert bytes_.min() == 100
     assert bytes_.max() == 150
+
+
+@pytest.mark.parametrize("size", [(3, 2, 1), (2, 2, 0), (5, 3, 2)], ids=str)
+def test_pooled_words_are_the_largest_bytes(size: tuple[int, int, int], x86: Target) -> None:
+    kernel, stride, pad = size
+    x = np.random.default_rng(0).integers(0, 256, (2, 10, 13, 17)).astype(np.uint8)
+    window = conv(
+        (3, 1, kernel, kernel),
+        (2, 13, 17),
+        groups=3,
+        stride=(stride, stride),
+        padding=(pad, pad, pad, pad),
+    )
+    pool = implement.max_pool(window, by_channels(window, x86), words=True)
+    given = integers.to_words(conv((1, 10, 1, 1), (2, 13, 17)), x)
+    result = tvm.runtime.tensor(np.zeros((2, 3, *window.output[1:]), np.int32))
+    kernels.compiled(pool.func, x86)(tvm.runtime.tensor(given), result)
+    octets = np.moveaxis(result.numpy()[..., None].view(np.uint8), -1, 2)
+    actual = octets.reshape(2, 12, *window.output[1:])[:, :10]
+    floats = torch.from_numpy(x.astype(np.float32))
+    expected = torch.nn.functional.max_pool2d(floats, kernel, stride, pad)
+    np.testing.assert_array_equal(actual, expected.numpy())

@@ -73,11 +73,15 @@ def _names(model: onnx.ModelProto, variables: list[str]) -> dict[str, str]:
     Exporters rename weights that they fold (``onnx::Conv_45``); the node still tells the layer.
     """
     readers = {name: node.name for node in model.graph.node for name in node.input[1:2]}
+    for node in model.graph.node:  # who reads a quantized weight reads it dequantized
+        if node.op_type == "DequantizeLinear" and node.output[0] in readers:
+            readers[node.input[0]] = readers[node.output[0]]
     named = {}
     for tensor in model.graph.initializer:
         folded = "::" in tensor.name or tensor.name.isdigit()
         node = readers.get(tensor.name, "").strip("/").removesuffix("/Conv").replace("/", ".")
-        named[_plain(tensor.name)] = node if folded and node else tensor.name
+        name = tensor.name.removesuffix("_quantized")
+        named[_plain(tensor.name)] = node if folded and node else name
     return {variable: named.get(_plain(variable), variable) for variable in variables}
 
 

@@ -33,8 +33,10 @@ def from_relax(mod: tvm.IRModule, masks: Mapping[str, Any] | None) -> tvm.IRModu
     if values or masks:
         return bind(mod, values, {name: name for name in values}, masks)
     check_static(mod)
+    if named:  # imported before, and checked then: what was folded since may hold infinities
+        return record.with_names(mod, named)
     for var, call in expr.Uses(mod["main"]).values.items():
         for arg in call.args if isinstance(call, relax.Call) else ():
             if hasattr(arg, "value") and hasattr(arg.value, "numpy"):
                 check_finite(arg.value.numpy(), f"a constant of {var.name}")
-    return record.with_names(mod, named) if named else mod
+    return mod
