@@ -8,7 +8,11 @@ from tvm.relax.backend import gpu_generic
 from tvm.s_tir import dlight
 
 from tvm_sparse.relay_passes import gpu_scans, pipeline, scope
+from tvm_sparse.relay_passes.narrow_indices import NarrowIndices
+from tvm_sparse.relay_passes.pack_for_gpu import PackForGpu
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
+from tvm_sparse.relay_passes.tighten_loops import TightenLoops
+from tvm_sparse.schedules import gpu_rules
 from tvm_sparse.targets import Target
 
 
@@ -16,6 +20,7 @@ def lower(target: Target, sparse: bool) -> list[tvm.transform.Pass]:
     """Replace every operator by a TIR function."""
     return [
         *([RemoveDeadChannels()] if sparse else []),
+        PackForGpu(sparse),
         relax.transform.LegalizeOps(gpu_scans.LEGALIZE),
         relax.transform.AnnotateTIROpPattern(),
         relax.transform.FoldConstant(),
@@ -24,9 +29,7 @@ def lower(target: Target, sparse: bool) -> list[tvm.transform.Pass]:
 
 def schedule() -> list[tvm.transform.Pass]:
     """Bind every function to threads: the first rule that knows it, and the last knows all."""
-    gpu = dlight.gpu
-    rules = (gpu.Matmul(), gpu.GEMV(), gpu.Reduction(), gpu.GeneralReduction(), gpu.Fallback())
-    return [dlight.ApplyDefaultSchedule(*rules)]
+    return [dlight.ApplyDefaultSchedule(*gpu_rules()), TightenLoops(), NarrowIndices()]
 
 
 def passes(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:

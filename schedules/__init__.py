@@ -25,10 +25,11 @@ from tvm_sparse.schedules import (
     rowwise,
     tiles,
     windows,
+    workgroups,
 )
 from tvm_sparse.targets import Target
 
-__all__ = ["rules"]
+__all__ = ["gpu_rules", "rules"]
 
 
 def rules(target: Target) -> list[ScheduleRule]:
@@ -47,6 +48,13 @@ def rules(target: Target) -> list[ScheduleRule]:
         partial(fallback.rule, lanes=lanes),
     ]
     return [_Rule(apply) for apply in ordered]
+
+
+def gpu_rules() -> list[ScheduleRule]:
+    """Return the rules for GPUs: ours, then TVM's."""
+    gpu = s_tir.dlight.gpu
+    stock = (gpu.Matmul(), gpu.GEMV(), gpu.Reduction(), gpu.GeneralReduction(), gpu.Fallback())
+    return [_Rule(workgroups.rule), *stock]
 
 
 class _Rule(ScheduleRule):

@@ -174,6 +174,11 @@ def load_here(target: str | Path | Target | TvmTarget) -> Target:
         As `load` raises; or if this CPU lacks what the target needs.
     """
     profile = load(target)
+    if profile.is_gpu:
+        raise TargetError(
+            f"kernels for {profile.name!r} are not measured: tune and profile know CPUs; "
+            "build compiles for GPUs without them"
+        )
     if profile.missing():
         raise TargetError(
             f"cannot run kernels for {profile.name!r}: this CPU lacks "

@@ -30,6 +30,11 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
+def test_kernels_for_gpus_are_built_but_not_measured() -> None:
+    with pytest.raises(TargetError, match="'vulkan' are not measured: tune and profile know CPUs"):
+        targets.load_here("vulkan")
+
+
 @pytest.mark.parametrize("name", targets.names())
 def test_every_packaged_profile_is_a_target_that_tvm_accepts(name: str) -> None:
     profile = targets.load(name)

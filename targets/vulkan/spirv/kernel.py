@@ -167,6 +167,9 @@ def _bind(statements: Statements, params: Any, pushed: int) -> list[memory.Regio
             value_id = statements.body.op(Op.INotEqual, BOOL, value_id, zero)
         statements.values[key(param)] = (value_id,)
         scalars += 1
+    buffers = {region.variable for region in regions}
+    for region in regions:
+        region.overlaps = buffers
     return regions
 
 

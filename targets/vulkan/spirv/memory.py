@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tvm_sparse.targets.vulkan.spirv.body import Body
 from tvm_sparse.targets.vulkan.spirv.codes import Capability, Decoration, Op, Storage
@@ -26,6 +26,8 @@ class Region:
         Scalars in an element of the buffer's dtype.
     written : bool
         Whether the kernel stores to it.
+    overlaps : set of int
+        The variables that may be the same memory: storage buffers that a caller binds twice.
     """
 
     variable: int
@@ -34,6 +36,7 @@ class Region:
     value: Type
     lanes: int = 1
     written: bool = False
+    overlaps: set[int] = field(default_factory=set)
 
 
 def argument(module: Module, binding: int, value: Type, lanes: int) -> Region:
@@ -67,7 +70,7 @@ def array(body: Body, shared: bool, size: int, value: Type, lanes: int) -> Regio
 
 def load(body: Body, region: Region, index: int) -> int:
     """Return the scalar at an index."""
-    found = body.op(Op.Load, region.stored, _pointer(body, region, index))
+    found = body.load(region.stored, region.variable, _pointer(body, region, index))
     if region.stored == region.value:
         return found
     return body.op(Op.INotEqual, BOOL, found, body.module.constant(region.stored, 0))
@@ -79,12 +82,13 @@ def store(body: Body, region: Region, index: int, value: int) -> None:
         one, zero = (body.module.constant(region.stored, number) for number in (1, 0))
         value = body.op(Op.Select, region.stored, value, one, zero)
     region.written = True
-    body.add(Op.Store, _pointer(body, region, index), value)
+    body.store(_pointer(body, region, index), value, region.overlaps or (region.variable,))
 
 
 def pointer(body: Body, region: Region, index: int) -> int:
     """Return a pointer to the scalar at an index, for atomic operations."""
     region.written = True
+    body.forget_loads()
     return _pointer(body, region, index)
 
 

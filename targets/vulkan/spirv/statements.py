@@ -161,3 +161,4 @@ class Statements(Expressions):
             self.body.module.constant(UINT32, number) for number in (_WORKGROUP, _ORDER[scope])
         )
         self.body.add(Op.ControlBarrier, workgroup, workgroup, order)
+        self.body.forget_loads()

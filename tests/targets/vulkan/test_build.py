@@ -54,6 +54,8 @@ def test_an_exported_network_runs_in_a_fresh_process_without_this_package(
 
 
 @torch.no_grad()
-def test_resnet18_equals_torch(device: Any) -> None:
-    model, x = networks.network("resnet18", 64, 10)
-    assert error(ts.build(model, "vulkan", example_inputs=(x,))(x), model(x)) < 1e-4
+def test_a_pruned_resnet18_equals_torch(device: Any) -> None:
+    model, x = networks.pruned("resnet18", "one_by_n-4@0.2", 64)
+    compiled = ts.build(model, "vulkan", example_inputs=(x,))
+    assert sum(row.is_sparse for row in compiled.report) == 19
+    assert error(compiled(x), model(x)) < 1e-4

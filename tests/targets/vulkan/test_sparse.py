@@ -1,0 +1,134 @@
+"""Sparse and dense layers over workgroups: every format, on the device and as source for others."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import tvm
+from torch import nn
+from tvm.s_tir import dlight
+
+import tvm_sparse as ts
+from support import kernels
+from support.formats import blocks, pruned
+from support.models import Perceptron, Residual, settle
+from tvm_sparse import chunked, formats, targets
+from tvm_sparse.algorithms import workgroups
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes.narrow_indices import NarrowIndices
+from tvm_sparse.relay_passes.tighten_loops import TightenLoops
+from tvm_sparse.schedules import gpu_rules
+
+vulkan = pytest.mark.vulkan
+
+
+def conv(weight: tuple[int, ...], size: tuple[int, ...], **window: object) -> Layer:
+    return Layer(op="conv2d", weight=weight, input=size, **window)  # type: ignore[arg-type]
+
+
+LAYERS = {
+    "ragged 3×3": conv((10, 37, 3, 3), (1, 9, 11), padding=(1, 1, 1, 1)),
+    "unequal padding, stride 2, batch 2": conv(
+        (13, 6, 3, 3), (2, 9, 11), padding=(1, 2, 0, 1), stride=(2, 2)
+    ),
+    "dilation 2": conv((12, 4, 3, 3), (1, 10, 10), padding=(2, 2, 2, 2), dilation=(2, 2)),
+    "1×1, batch 3": conv((40, 70, 1, 1), (3, 7, 7)),
+    "7×7 stride 2": conv((8, 3, 7, 7), (1, 30, 30), padding=(3, 3, 3, 3), stride=(2, 2)),
+    "four pixels": conv((64, 48, 3, 3), (1, 2, 2), padding=(1, 1, 1, 1)),
+    "linear, one row": Layer(op="linear", weight=(40, 33), input=(1,)),
+    "linear, a batch of one": Layer(op="linear", weight=(40, 33), input=(1, 21)),
+    "linear, many rows": Layer(op="linear", weight=(64, 148), input=(150,)),
+}
+
+
+def lowered(layer: Layer, weight: Weight, every: bool, target: Any) -> tuple[Any, Any]:
+    """A layer's scheduled module and its constants."""
+    found = chunked.best(layer, weight)
+    assert found is not None
+    packed = chunked.pack(layer, found[0], weight, every)
+    func = workgroups.product(layer, found[0], packed).with_attr("global_symbol", "main")
+    passes = [dlight.ApplyDefaultSchedule(*gpu_rules()), TightenLoops(), NarrowIndices()]
+    with target:
+        return tvm.transform.Sequential(passes)(tvm.IRModule({"main": func})), packed.arrays
+
+
+def check(layer: Layer, weight: Weight, device: Any, every: bool = False) -> None:
+    target = targets.load("vulkan").to_tvm()
+    mod, constants = lowered(layer, weight, every, target)
+    function = tvm.tirx.build(mod, target=target, pipeline="s_tir")["main"]
+    x = kernels.inputs(layer)
+    expected = kernels.reference(layer, x, weight)
+    found = tvm.runtime.tensor(np.full(expected.shape, np.nan, np.float32), device)
+    function(*[tvm.runtime.tensor(array, device) for array in (x, *constants)], found)
+    kernels.assert_close(found.numpy(), expected, 1e-5)
+
+
+@vulkan
+@pytest.mark.parametrize("which", LAYERS)
+def test_a_layer_in_blocks_equals_the_dense_operator(which: str, device: Any) -> None:
+    layer = LAYERS[which]
+    check(layer, pruned(kernels.weights(layer), "one_by_n", (4,)), device)
+
+
+@vulkan
+@pytest.mark.parametrize("name", formats.names())
+def test_every_format_is_read_as_row_blocks(name: str, device: Any) -> None:
+    layer = LAYERS["ragged 3×3"]
+    block = blocks(name)[0]
+    if not formats.get(name).suits(layer.weight, block):
+        pytest.skip(f"{name} does not suit the layer")
+    check(layer, pruned(kernels.weights(layer), name, block), device)
+
+
+@vulkan
+@pytest.mark.parametrize("which", ["ragged 3×3", "7×7 stride 2", "linear, many rows"])
+def test_all_dense_and_all_zero_layers_are_layers_too(which: str, device: Any) -> None:
+    layer = LAYERS[which]
+    check(layer, kernels.weights(layer), device, every=True)
+    check(layer, np.zeros(layer.weight, np.float32), device)
+
+
+@vulkan
+@torch.no_grad()
+def test_networks_are_sparse_with_fused_epilogues(device: Any) -> None:
+    torch.manual_seed(0)
+    model = settle(nn.Sequential(nn.Conv2d(8, 32, 1), nn.BatchNorm2d(32), Residual(32, nn.GELU())))
+    ts.prune(model, {"0": "one_by_n-4@0.2", "2.conv": "one_by_n-4@0.2"})
+    x = torch.randn(2, 8, 13, 9)
+    compiled = ts.build(model, "vulkan", example_inputs=(x,))
+    assert [row.stored for row in compiled.report] == ["block_punched-4x1"] * 2
+    assert (compiled(x) - model(x)).abs().max() < 1e-4 * model(x).abs().max()
+    assert compiled.mod is not None
+    called = set(re.findall(r"cls\.(\w+)\(", compiled.mod.script()))
+    assert called == {"fused_sparse_conv2d_add", "fused_sparse_conv2d1_add_add1_gelu"}
+
+
+@vulkan
+@torch.no_grad()
+def test_linear_layers_on_nested_rows_are_sparse(device: Any) -> None:
+    torch.manual_seed(0)
+    model = Perceptron(32, 64).eval()
+    ts.prune(model, {"up": "one_by_n-8@0.2", "down": "one_by_n-8@0.2"})
+    x = torch.randn(2, 5, 32)
+    compiled = ts.build(model, "vulkan", example_inputs=(x,))
+    assert all(row.is_sparse for row in compiled.report)
+    assert (compiled(x) - model(x)).abs().max() < 1e-4 * model(x).abs().max()
+
+
+@pytest.mark.parametrize("kind", ["cuda", "opencl", "metal"])
+def test_the_same_schedule_is_source_for_other_gpus(kind: str) -> None:
+    layer = LAYERS["ragged 3×3"]
+    weight = pruned(kernels.weights(layer), "one_by_n", (4,))
+    sizes = {"max_threads_per_block": 256, "max_shared_memory_per_block": 32768}
+    arch = {"arch": "sm_80"} if kind == "cuda" else {}
+    target = tvm.target.Target({"kind": kind, **sizes, **arch}, host="llvm")
+    mod, _ = lowered(layer, weight, False, target)
+    function = tvm.tirx.build(mod, target=target, pipeline="s_tir")
+    source = function.imports[0].inspect_source()
+    shared = {"cuda": "__shared__", "opencl": "__local", "metal": "threadgroup"}[kind]
+    assert shared in source and "barrier" in source.replace("__syncthreads", "barrier")

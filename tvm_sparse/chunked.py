@@ -1,0 +1,95 @@
+"""Row blocks for workgroups: the taps of each block, chunk by chunk of input channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.layer import Layer
+from tvm_sparse.rows import from_matrix
+from tvm_sparse.workgroup import Workgroup, fitting
+
+# Filters that may share their taps.
+FILTERS = (16, 8, 4, 2, 1)
+# What a tap costs besides its products: an index, and inputs to load.
+_TAP = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunked:
+    """A weight as blocks of consecutive filters that share taps.
+
+    Block ``b`` accumulates ``values[j, i] * input[offset[j]]`` in chunk ``c`` of its input for
+    ``ptr[b * chunks + c] <= j < ptr[b * chunks + c + 1]``.
+
+    Parameters
+    ----------
+    values : float32 array of shape (taps, P)
+    offset : int32 array of shape (taps,)
+        See `Workgroup.offsets`.
+    ptr : int32 array of shape (blocks * chunks + 1,)
+        The number of blocks is a multiple of what a workgroup computes side by side.
+    """
+
+    values: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.int32]
+    ptr: npt.NDArray[np.int32]
+
+    @property
+    def longest(self) -> int:
+        """Taps of the longest part of a block."""
+        return int(np.diff(self.ptr).max(initial=0))
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """The arrays in the order in which kernels take them."""
+        return (self.values, self.offset, self.ptr)
+
+
+def best(layer: Layer, weight: Weight) -> tuple[Workgroup, float] | None:
+    """Return the workgroup that is predicted to be fastest, and its cost for one position.
+
+    None if the layer has groups, or no workgroup fits it.
+
+    Parameters
+    ----------
+    layer : Layer
+    weight : float32 array of shape ``layer.weight``
+    """
+    if layer.groups > 1:
+        return None
+    kept = weight.reshape(layer.filters, -1) != 0
+    found = []
+    for filters in FILTERS:
+        tile = fitting(layer, filters)
+        if tile is not None:
+            found.append((_taps(kept, filters) * (_TAP + filters), tile))
+    if not found:
+        return None
+    cost, tile = min(found, key=lambda pair: pair[0])
+    return tile, float(cost)
+
+
+def pack(layer: Layer, tile: Workgroup, weight: Weight, every: bool = False) -> Chunked:
+    """Pack a weight for a workgroup; with `every`, zeros too."""
+    matrix = weight.reshape(layer.filters, -1)
+    rows = from_matrix(matrix, (matrix != 0) | every, tile.filters)
+    chunks, wide = tile.chunks(layer), tile.channels * layer.kernel[0] * layer.kernel[1]
+    block = np.repeat(np.arange(rows.blocks), np.diff(rows.ptr))
+    blocks = -(-rows.blocks // tile.blocks) * tile.blocks
+    part = block * chunks + rows.taps // wide  # ascends: a block's taps do
+    ptr = np.searchsorted(part, np.arange(blocks * chunks + 1)).astype(np.int32)
+    values, taps = rows.values, rows.taps
+    if not len(taps):  # TIR has no empty buffers
+        values, taps = np.zeros((1, tile.filters), np.float32), np.zeros(1, np.int32)
+    return Chunked(values=values, offset=tile.offsets(layer)[taps], ptr=ptr)
+
+
+def _taps(kept: npt.NDArray[np.bool_], filters: int) -> int:
+    """Count the taps that blocks of some filters store."""
+    fill = -len(kept) % filters
+    padded = np.pad(kept, ((0, fill), (0, 0)))
+    return int(padded.reshape(-1, filters, kept.shape[1]).any(axis=1).sum())

@@ -1,0 +1,143 @@
+"""What a workgroup of a GPU computes: a tile of positions for a few blocks of filters.
+
+A workgroup walks through the input channels in chunks. It copies a chunk of its tile's input into
+the memory that its threads share, each thread adds up the taps of its block that lie in the chunk,
+and the next chunk follows. Threads along x compute neighbouring positions, along y other blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tvm_sparse.layer import Layer
+
+_THREADS = 128  # every device of Vulkan's allows so many in a workgroup
+_SHARED = 4096  # floats: every device lets a workgroup share so many
+_FILTERS = 32  # of a workgroup: they share what it copies
+_LANES = 4
+_CHANNELS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workgroup:
+    """The sizes of a workgroup's work.
+
+    Parameters
+    ----------
+    filters : int
+        P, the filters of a block, whose sums a thread keeps.
+    blocks : int
+        Blocks side by side: threads along y.
+    height, width : int
+        Output positions of the tile; a linear layer's rows are one line of positions.
+    lanes : int
+        Neighbouring positions of a thread.
+    channels : int
+        Input channels of a chunk.
+    """
+
+    filters: int
+    blocks: int
+    height: int
+    width: int
+    lanes: int
+    channels: int
+
+    @property
+    def positions(self) -> int:
+        """Output positions of the tile."""
+        return self.height * self.width
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """Threads along x and y."""
+        return self.positions // self.lanes, self.blocks
+
+    @property
+    def annotation(self) -> dict[str, int]:
+        """The sizes as a TIR block's annotation."""
+        return asdict(self)
+
+    def tiles(self, layer: Layer) -> tuple[int, int]:
+        """Tiles along height and width of one image."""
+        if layer.op == "linear":
+            return 1, -(-layer.positions // self.width)
+        return -(-layer.output[1] // self.height), -(-layer.output[2] // self.width)
+
+    def chunks(self, layer: Layer) -> int:
+        """Chunks of input channels."""
+        return -(-layer.channels // self.channels)
+
+    def region(self, layer: Layer) -> tuple[int, int]:
+        """Height and width of the input that a tile's taps reach in one channel."""
+        reach = zip(
+            (self.height, self.width), layer.stride, layer.kernel, layer.dilation, strict=True
+        )
+        high, wide = ((size - 1) * s + (k - 1) * d + 1 for size, s, k, d in reach)
+        return high, wide
+
+    def space(self, layer: Layer) -> int:
+        """Floats of a chunk of a tile's input.
+
+        Rows of a linear layer end with a float that nobody reads, so that threads which read the
+        same channel of neighbouring rows use different banks of the shared memory.
+        """
+        if layer.op == "linear":
+            return self.width * (self.channels + 1)
+        return self.channels * math.prod(self.region(layer))
+
+    def offsets(self, layer: Layer) -> npt.NDArray[np.int32]:
+        """Return where each tap's input lies in its chunk, for the tile's first position."""
+        channel = np.arange(layer.channels) % self.channels
+        if layer.op == "linear":
+            return channel.astype(np.int32)
+        high, wide = self.region(layer)
+        (kernel_high, kernel_wide), (down, across) = layer.kernel, layer.dilation
+        window = (np.arange(kernel_high)[:, None] * down * wide) + np.arange(kernel_wide) * across
+        offsets = channel[:, None, None] * (high * wide) + window
+        return offsets.reshape(-1).astype(np.int32)
+
+
+def fitting(layer: Layer, filters: int) -> Workgroup | None:
+    """Return a workgroup for a layer and blocks of some filters, or None if its input is too large.
+
+    Parameters
+    ----------
+    layer : Layer
+        Of one group.
+    filters : int
+        P, the filters of a block.
+    """
+    height, width = _tile(layer)
+    lanes = min(_LANES, width)
+    across = height * width // lanes
+    blocks = min(_FILTERS // filters, _THREADS // across, _power(-(-layer.filters // filters)))
+    channels = min(_CHANNELS, _power(layer.channels))
+    while channels:
+        found = Workgroup(
+            filters=filters,
+            blocks=max(blocks, 1),
+            height=height,
+            width=width,
+            lanes=lanes,
+            channels=channels,
+        )
+        if found.space(layer) <= _SHARED:
+            return found
+        channels //= 2
+    return None
+
+
+def _tile(layer: Layer) -> tuple[int, int]:
+    if layer.op == "linear":
+        return 1, min(64, _power(layer.positions))
+    return min(8, _power(layer.output[1])), min(8, _power(layer.output[2]))
+
+
+def _power(size: int) -> int:
+    """Return the smallest power of two that is at least a size."""
+    return 1 << max(size - 1, 0).bit_length()
