@@ -29,7 +29,7 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool, lanes: int) -> s_ti
     sch = s_tir.Schedule(func)
     _inline_cheap(sch)
     blocks = loops.blocks(sch)
-    shared = _shared_loops(sch, blocks)
+    shared = _same_axes(sch, blocks, _shared_loops(sch, blocks))
     if not blocks or shared == 0 or all(loops.is_injective(sch, block) for block in blocks):
         return None
     blocks = [part for block in blocks for part in _by_lanes(sch, block, shared, lanes)]
@@ -66,6 +66,24 @@ def _shared_loops(sch: s_tir.Schedule, blocks: list[Any]) -> int:
             spatial = spatial[:-1]
         shared = spatial if shared is None else _common(shared, spatial)
     return len(shared or [])
+
+
+def _same_axes(sch: s_tir.Schedule, blocks: list[Any], shared: int) -> int:
+    """Return how many leading loops stand for the same axes of all that one block leaves another.
+
+    A softmax over the channels of an image has maxima by row and column: their loops are not the
+    image's first ones, though these may be as long.
+    """
+    stmts = [sch.get(block) for block in blocks]
+    written = {region.source for stmt in stmts for region in stmt.writes}
+    for stmt in stmts:
+        for region in (region for region in stmt.reads if region.source in written):
+            for place, axis in enumerate(region.region[:shared]):
+                own = axis.min.same_as(stmt.iter_vars[place].var)
+                if not own and int(region.source.shape[place]) != 1:
+                    shared = place
+                    break
+    return shared
 
 
 def _common(a: list[int], b: list[int]) -> list[int]:

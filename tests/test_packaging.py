@@ -37,10 +37,10 @@ def test_every_mapped_folder_is_linked_into_the_package() -> None:
 
 def test_data_files_of_packages_are_packaged() -> None:
     data = PROJECT["tool"]["setuptools"]["package-data"]
-    for name in ("targets", "tuning_logs"):
-        folder = ROOT / name
+    for name in ("targets", "tuning_logs", "program"):
+        folder = (ROOT / "tvm_sparse" / name).resolve()
         packed = {path for glob in data[f"tvm_sparse.{name}"] for path in folder.glob(glob)}
-        kinds = {".toml", ".json"}
+        kinds = {".toml", ".json", ".c", ".h"}
         assert packed == {path for path in folder.rglob("*") if path.suffix in kinds}
 
 

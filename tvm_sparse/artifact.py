@@ -1,8 +1,8 @@
-"""Files of compiled models: a shared library that TVM's runtime loads, and what we know about it.
+"""Files of compiled models: a library or an executable, and what we know about it.
 
-The library is TVM's own; behind its end stand a description (JSON), the description's length, a
-digest of everything before it, and a mark. The dynamic loader ignores them, `load` checks them
-before it lets the loader near the file: a truncated library would otherwise kill the process.
+Behind a file's end stand a description (JSON), the description's length, a digest of everything
+before it, and a mark. The system's loader ignores them, `load` checks them before it lets the
+loader near the file: a truncated library would otherwise kill the process.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import hashlib
 import json
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from tvm_sparse import link
 from tvm_sparse.aside import written_aside
 from tvm_sparse.errors import ArtifactError
 
@@ -56,6 +54,10 @@ class Description:
         LLVM's name of the machine that the code is for; empty for the one it was built on.
     device : str
         What kernels run on, as TVM names devices: cpu or vulkan.
+    cores : int
+        Threads that an executable uses by default.
+    kind : str
+        What the file is: ``library`` or ``executable``.
     """
 
     version: str
@@ -67,6 +69,8 @@ class Description:
     report: str
     triple: str = ""
     device: str = "cpu"
+    cores: int = 1
+    kind: str = "library"
 
     def to_bytes(self) -> bytes:
         """Return the description as JSON."""
@@ -85,17 +89,26 @@ class Description:
         return cls(**values)
 
 
-def write(executable: Any, description: Description, path: Path) -> None:
-    """Write a library and its description: aside first, then renamed, so that no half file stays.
+def write(make: Callable[[Path], None], description: Description, path: Path) -> None:
+    """Write a file and its description: aside first, then renamed, so that no half file stays.
+
+    Parameters
+    ----------
+    make : callable
+        Links to a path.
+    description : Description
+    path : Path
 
     Raises
     ------
     ArtifactError
         If the folder cannot be written, or there is no linker for the target.
     """
-    with _aside(path) as file:
-        link.library(executable, file, description.triple)
+    with _aside(path, "" if description.kind == "executable" else ".so") as file:
+        make(file)
         _append(file, description)
+    if description.kind == "executable":
+        path.chmod(0o755)
 
 
 def copy(source: Path, path: Path) -> None:
@@ -107,19 +120,19 @@ def copy(source: Path, path: Path) -> None:
         If the file was damaged since, or the folder cannot be written.
     """
     read(source)
-    with _aside(path) as file:
+    with _aside(path, ".so") as file:
         shutil.copyfile(source, file)
 
 
 @contextlib.contextmanager
-def _aside(path: Path) -> Iterator[Path]:
+def _aside(path: Path, suffix: str) -> Iterator[Path]:
     """Yield a temporary file in the path's folder, which is renamed to the path at the end."""
     if not path.parent.is_dir():
         raise ArtifactError(f"cannot write {path}: there is no folder {path.parent}")
     if path.is_dir():
         raise ArtifactError(f"cannot write {path}: it is a folder; name a file, e.g. model.so")
     try:
-        with written_aside(path, ".so") as file:
+        with written_aside(path, suffix) as file:
             yield file
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error

@@ -125,6 +125,7 @@ def compile_module(
         report=report.to_json(),
         triple=profile.triple,
         device=str(profile.tvm["kind"]) if profile.is_gpu else "cpu",
+        cores=profile.cores,
     )
     return Compiled(executable, description, mod)
 

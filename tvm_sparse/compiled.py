@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import tvm
@@ -14,9 +17,12 @@ from tvm import relax
 from tvm_sparse import artifact, link
 from tvm_sparse.artifact import Description, TensorInfo
 from tvm_sparse.errors import ArtifactError, InputError, TargetError
+from tvm_sparse.program import write as program
 from tvm_sparse.report import Report
 from tvm_sparse.targets import native
 from tvm_sparse.targets.vulkan import describe
+
+Kind = Literal["library", "executable"]
 
 
 class Compiled:
@@ -111,18 +117,24 @@ class Compiled:
             self._machine = relax.VirtualMachine(self._library, self.device)
         return self._machine["main"]
 
-    def export(self, path: str | os.PathLike[str]) -> Path:
-        """Write one shared library that the stock TVM runtime can load and run.
+    def export(self, path: str | os.PathLike[str], kind: Kind = "library") -> Path:
+        """Write one file that runs without this package.
 
-        Without this package::
+        A library for the stock TVM runtime::
 
             vm = relax.VirtualMachine(tvm.runtime.load_module("model.so"), tvm.cpu())
             y = vm["main"](tvm.runtime.tensor(x))
+
+        An executable needs nothing; ``./model --help`` tells more::
+
+            ./model input.npy output.npy
 
         Parameters
         ----------
         path : str or path
             Where to write it; an existing file is replaced once the new one is complete.
+        kind : {"library", "executable"}
+            An executable is linked statically, with ziglang (``tvm-sparse[arm]``).
 
         Returns
         -------
@@ -131,14 +143,31 @@ class Compiled:
         Raises
         ------
         ArtifactError
-            If the file cannot be written or linked.
+            If the file cannot be written or linked; if the kind is unknown, or an executable is
+            asked of a loaded library.
+        ModelError
+            If the model calls functions of TVM's runtime, of which an executable has none.
         """
         target = Path(path)
-        if self._origin is not None:
+        if kind not in get_args(Kind):
+            raise ArtifactError(f"expected kind 'library' or 'executable', got {kind!r}")
+        if self._origin is not None and kind == "library":
             artifact.copy(self._origin, target)
         else:
-            artifact.write(self._library, self.description, target)
+            about = replace(self.description, kind=kind)
+            artifact.write(self._linking(about), about, target)
         return target
+
+    def _linking(self, about: Description) -> Callable[[Path], None]:
+        """Return what links a file of a kind."""
+        if about.kind == "library":
+            return partial(link.library, self._library, triple=about.triple)
+        if self.mod is None:
+            raise ArtifactError(
+                f"an executable cannot be made of {self._origin}, which is linked already: "
+                "export it from the model that tvm_sparse.build returns"
+            )
+        return partial(program.write, self._library, self.mod, about)
 
     def _checked(self, inputs: tuple[Any, ...]) -> list[Any]:
         if len(inputs) != len(self.inputs):
@@ -172,6 +201,8 @@ def load(path: str | os.PathLike[str]) -> Compiled:
     """
     file = Path(path)
     description = artifact.read(file)
+    if description.kind == "executable":
+        raise ArtifactError(f"{file} is an executable: run it, see {file} --help")
     _demand_machine(description)
     try:
         with link.quiet_stderr():

@@ -10,7 +10,8 @@ import tvm
 
 from support import kernels
 from support.formats import blocks, pruned
-from tvm_sparse import formats, implement, kernel, link, targets
+from support.small_layers import LAYERS, suited
+from tvm_sparse import implement, kernel, link, targets
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import code_generation
@@ -19,28 +20,7 @@ from tvm_sparse.rpc.board import Board, board
 
 pytestmark = [pytest.mark.arm, pytest.mark.rpc, pytest.mark.xdist_group("boards")]
 
-LAYERS = {
-    "3×3": Layer(op="conv2d", weight=(10, 7, 3, 3), input=(1, 9, 11), padding=(1, 1, 1, 1)),
-    "groups, stride 2, batch 2": Layer(
-        op="conv2d", weight=(12, 5, 3, 3), input=(2, 9, 11), groups=2, stride=(2, 2)
-    ),
-    "1×1": Layer(op="conv2d", weight=(12, 20, 1, 1), input=(1, 7, 7)),
-    "rows": Layer(op="linear", weight=(40, 30), input=(3, 7)),
-    "a row": Layer(op="linear", weight=(40, 30), input=(1,)),
-}
 RPI4 = targets.load("rpi4")
-
-
-def part(layer: Layer) -> tuple[int, ...]:
-    return (layer.filters // layer.groups, *layer.weight[1:])
-
-
-SUITED = [
-    (name, which)
-    for name in formats.names()
-    for which, layer in LAYERS.items()
-    if formats.get(name).suits(part(layer), blocks(name)[0])
-]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +39,7 @@ def run(
     return kernels.called(function, layer, bound, best, x, held.device)
 
 
-@pytest.mark.parametrize(("name", "which"), SUITED)
+@pytest.mark.parametrize(("name", "which"), suited())
 def test_a_pruned_layer_equals_the_dense_operator(
     name: str, which: str, held: Board, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], .
     "softmax of short rows": (lambda x: x.softmax(-1), ((50, 5),)),
     "softmax of long rows": (lambda x: x.softmax(-1), ((2, 4, 128, 197),)),
     "softmax over channels": (lambda x: x.softmax(1), ((2, 9, 6, 5),)),
+    "softmax over as many channels as rows": (lambda x: x.softmax(1), ((1, 6, 6, 6),)),
     "layer norm of ragged rows": (lambda x: nn.functional.layer_norm(x, (77,)), ((5, 77),)),
     "layer norm": (lambda x: nn.functional.layer_norm(x, (768,)), ((1, 128, 768),)),
     "mean over the image": (lambda x: x.mean((2, 3)), ((2, 130, 7, 7),)),

@@ -35,12 +35,12 @@ _PLATFORMS = ["manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_
 _PATIENCE = 120.0  # seconds until a board has come up
 
 
-def qemu() -> str:
+def qemu(machine: str = "aarch64") -> str:
     """The emulator; skips the test where there is none, but fails in CI."""
-    found = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+    found = shutil.which(f"qemu-{machine}-static") or shutil.which(f"qemu-{machine}")
     if found is not None:
         return found
-    missing = "no qemu-aarch64: apt-get install qemu-user-static"
+    missing = f"no qemu-{machine}: apt-get install qemu-user-static"
     if os.environ.get("CI") == "true":
         pytest.fail(missing)
     pytest.skip(missing)

@@ -88,19 +88,35 @@ def run(
 def called(
     function: Any, layer: Layer, bound: Any, best: kernel.Kernel, x: Weight, device: Any
 ) -> Weight:
-    """Run a compiled kernel; outputs start as NaN, so that none is left out."""
-    transposed = layer.op == "linear" and isinstance(best.tile, Tile)
-    shape = (*layer.output, layer.filters)
-    if layer.op == "conv2d":
-        shape = (layer.output[0], layer.filters, *layer.output[1:])
-    data, out = x, np.full(shape, np.nan, np.float32)
-    if transposed:
+    """Run a compiled kernel."""
+    given = [tvm.runtime.tensor(a, device) for a in arguments(layer, bound, best, x)]
+    function(*given)
+    return result(layer, best, given[-1].numpy())
+
+
+def arguments(layer: Layer, bound: Any, best: kernel.Kernel, x: Weight) -> list[Weight]:
+    """What a kernel is called with; outputs start as NaN, so that none is left out."""
+    if _is_transposed(layer, best):
         data = np.ascontiguousarray(x.reshape(-1, layer.channels).T)
         out = np.full((layer.filters, layer.positions), np.nan, np.float32)
-    result = tvm.runtime.tensor(out, device)
-    function(*[tvm.runtime.tensor(a, device) for a in (data, *bound.constants)], result)
-    values: Weight = result.numpy()
-    return values.T.reshape(shape) if transposed else values
+    else:
+        data, out = x, np.full(_output_shape(layer), np.nan, np.float32)
+    return [data, *bound.constants, out]
+
+
+def result(layer: Layer, best: kernel.Kernel, output: Weight) -> Weight:
+    """A kernel's output in the layout of the layer's."""
+    return output.T.reshape(_output_shape(layer)) if _is_transposed(layer, best) else output
+
+
+def _output_shape(layer: Layer) -> tuple[int, ...]:
+    if layer.op == "conv2d":
+        return (layer.output[0], layer.filters, *layer.output[1:])
+    return (*layer.output, layer.filters)
+
+
+def _is_transposed(layer: Layer, best: kernel.Kernel) -> bool:
+    return layer.op == "linear" and isinstance(best.tile, Tile)
 
 
 def compiled(func: Any, target: Target, lowering: str = code_generation.NAME) -> Any:

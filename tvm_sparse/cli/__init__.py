@@ -56,8 +56,12 @@ def main() -> None:
 @app.command()
 def build(
     model: Annotated[Path, typer.Argument(help="An .onnx file, or a .pt2 of torch.export.save.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the library.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the file.")],
     target: Annotated[str, typer.Option(help="A target's name, or a TOML profile.")] = "x86",
+    kind: Annotated[
+        Literal["library", "executable"],
+        typer.Option(help="For TVM's runtime, or for a machine that has none."),
+    ] = "library",
     dense: Annotated[bool, typer.Option(help="Ignore the zeros, for comparison.")] = False,
     database: Annotated[
         Path | None, typer.Option(help="A folder that `tune` wrote: use what was measured.")
@@ -65,9 +69,10 @@ def build(
     untuned: Annotated[bool, typer.Option("--untuned", help="Use no measured records.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compile a model to one library that the stock TVM runtime loads.
+    """Compile a model to one library that the stock TVM runtime loads, or to an executable.
 
-    Example: `tvm-sparse build pruned.onnx -o model.so`
+    Example: `tvm-sparse build pruned.onnx -o model.so`, or
+    `tvm-sparse build pruned.onnx -o model --target android --kind executable`
     """
     with stages() as tell:
         from tvm_sparse.building import build as run
@@ -75,7 +80,7 @@ def build(
         records: Path | Literal[False] | None = False if untuned else database
         compiled = run(model, target, sparse=not dense, database=records, progress=tell)
         tell("linking")
-        path = compiled.export(output)
+        path = compiled.export(output, kind)
     report = compiled.report
     if as_json:
         print_json({"output": str(path), **json.loads(report.to_json())})
