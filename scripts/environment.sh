@@ -16,7 +16,7 @@ install() {  # install PACKAGE REASON: a Debian package that is missing
   fi
   echo "installing $1" >&2
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -qqy "$1" >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends "$1" >/dev/null
 }
 
 welcome() {  # welcome COMMAND|FILE PACKAGE: install what some tests need, if that can be done

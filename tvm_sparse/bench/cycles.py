@@ -41,6 +41,8 @@ class CycleRow:
         The share of that peak in the loop that does most multiply-adds.
     stored : str
         How the compiler stored the weights; ``"dense"`` where it declined to use the zeros.
+    number : int
+        How often such a layer occurs in its network.
     """
 
     case: str
@@ -55,6 +57,7 @@ class CycleRow:
     inner: float
     dense_inner: float
     stored: str
+    number: int = 1
 
     @property
     def ratio(self) -> float:
@@ -85,7 +88,7 @@ def model_layers(
         Called with what is being modelled.
     """
     chosen = [Scheme.parse(text) for text in schemes]
-    for layer in list(layers.layer_set(set_name))[:limit]:
+    for layer, number in list(layers.layer_set(set_name).items())[:limit]:
         weight, _ = layers.example(layer)
         for target in _targets(target_names):
             progress(f"{layer.name} dense, {target.name}")
@@ -95,7 +98,8 @@ def model_layers(
                     progress(f"{layer.name} {scheme}, {target.name}")
                     left = layers.pruned(weight, scheme)
                     sparse = _model(layers.relax_layer(layer, left), target)
-                    yield _row(layer.name, set_name, str(scheme), target, sparse, dense)
+                    row = _row(layer.name, set_name, str(scheme), target, sparse, dense)
+                    yield replace(row, number=number)
 
 
 def model_network(
@@ -116,13 +120,15 @@ def model_network(
     size : int
         Height and width of the image.
     """
+    dense: dict[str, _Whole] = {}  # does not depend on the zeros
     for scheme in schemes:
         pruned, image = networks.pruned(name, scheme, size)
         mod = import_model(pruned, (image,), None)
         for target in _targets(target_names):
             progress(f"{name} {scheme}, {target.name}")
-            sparse, dense = _model(mod, target), _model(mod, target, sparse=False)
-            yield _row(name, "networks", scheme, target, sparse, dense)
+            if target.name not in dense:
+                dense[target.name] = _model(mod, target, sparse=False)
+            yield _row(name, "networks", scheme, target, _model(mod, target), dense[target.name])
 
 
 @dataclass(frozen=True, kw_only=True)

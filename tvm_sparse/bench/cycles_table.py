@@ -46,15 +46,16 @@ def _cells(row: CycleRow) -> list[str]:
 
 
 def _summary(rows: Sequence[CycleRow]) -> list[str]:
-    """Return one line a set, scheme and target: mean and worst ratio."""
+    """Return one line a set, scheme and target: ratios, and that of all occurrences together."""
     lines = []
     for key in dict.fromkeys((row.set, row.scheme, row.target) for row in rows):
         group = [row for row in rows if (row.set, row.scheme, row.target) == key]
         ratios = [row.ratio for row in group]
         mean = np.exp(np.mean(np.log(ratios)))
-        total = sum(row.dense for row in group) / sum(row.sparse for row in group)
+        dense = sum(row.number * row.dense for row in group)
+        sparse = sum(row.number * row.sparse for row in group)
         lines.append(
             f"- {key[0]}, {key[1]}, {key[2]}: {len(group)} case{'s' * (len(group) > 1)}, "
-            f"{mean:.2f}× own dense (worst {min(ratios):.2f}×), {total:.2f}× together"
+            f"{mean:.2f}× own dense (worst {min(ratios):.2f}×), {dense / sparse:.2f}× together"
         )
     return lines

@@ -101,7 +101,9 @@ def scores(weight: Tensor, hessian: Tensor, scheme: Scheme) -> Weight:
     share = len(weight) // len(inverse)
     traces = []
     for rows, groups in sets:
-        own = inverse[torch.unique(rows // share)].mean(dim=0)  # of several conv groups, a compromise
+        own = inverse[torch.unique(rows // share)].mean(
+            dim=0
+        )  # of several conv groups, a compromise
         traces.append(trace(matrix[rows], own, groups, _buckets(weight, scheme)))
     return _ranked(sets, traces, matrix.shape).reshape(weight.shape)
 
