@@ -36,12 +36,16 @@ def test_every_mapped_folder_is_linked_into_the_package() -> None:
 
 
 def test_data_files_of_packages_are_packaged() -> None:
-    data = PROJECT["tool"]["setuptools"]["package-data"]
-    for name in ("targets", "tuning_logs", "program"):
-        folder = (ROOT / "tvm_sparse" / name).resolve()
-        packed = {path for glob in data[f"tvm_sparse.{name}"] for path in folder.glob(glob)}
-        kinds = {".toml", ".json", ".c", ".h"}
-        assert packed == {path for path in folder.rglob("*") if path.suffix in kinds}
+    setup = PROJECT["tool"]["setuptools"]
+    packed = {
+        path.resolve()
+        for name, globs in setup["package-data"].items()
+        for glob in globs
+        for path in (ROOT / name.replace(".", "/")).glob(glob)
+    }
+    folders = [ROOT / folder for folder in setup["package-dir"].values()]
+    kinds = {".toml", ".json", ".c", ".cc", ".h", ".typed"}
+    assert packed == {path for one in folders for path in one.rglob("*") if path.suffix in kinds}
 
 
 def test_the_vocabulary_loads_neither_torch_nor_tvm() -> None:

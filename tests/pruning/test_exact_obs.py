@@ -15,8 +15,8 @@ from tvm_sparse import formats
 from tvm_sparse.errors import PruningError
 from tvm_sparse.pruning import hessians
 from tvm_sparse.pruning.compensate import change, compensate, ridge
-from tvm_sparse.pruning.exact_obs import compressed
 from tvm_sparse.pruning.layers import prunable
+from tvm_sparse.pruning.pruners.exact_obs import compressed
 from tvm_sparse.pruning.quantize import grid, nearest, quantize
 from tvm_sparse.pruning.surgeon import Buckets, trace
 from tvm_sparse.scheme import Scheme

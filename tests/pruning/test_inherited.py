@@ -10,8 +10,8 @@ from torch import Tensor
 import tvm_sparse as ts
 from support.pruning import accuracy, batches, fits, kept, network
 from tvm_sparse.errors import PruningError
-from tvm_sparse.pruning.inherited import ladder
 from tvm_sparse.pruning.layers import prunable
+from tvm_sparse.pruning.pruners.inherited import ladder
 from tvm_sparse.pruning.training import Training
 from tvm_sparse.scheme import Scheme
 

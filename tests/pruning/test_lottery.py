@@ -13,9 +13,9 @@ from support.pruning import accuracy, batches, fits, kept, network
 from tvm_sparse.errors import PruningError
 from tvm_sparse.formats.protocol import Mask
 from tvm_sparse.pruning.layers import prunable
-from tvm_sparse.pruning.lottery import rounds
 from tvm_sparse.pruning.partition import cut, partition
-from tvm_sparse.pruning.regroup import blocks
+from tvm_sparse.pruning.pruners.lottery import rounds
+from tvm_sparse.pruning.pruners.regroup import blocks
 from tvm_sparse.pruning.training import Training, fine_tune
 from tvm_sparse.scheme import Scheme
 

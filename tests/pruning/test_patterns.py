@@ -9,7 +9,7 @@ from support.pruning import fits, kept, network
 from tvm_sparse.errors import PruningError
 from tvm_sparse.formats.protocol import Mask
 from tvm_sparse.pruning.layers import prunable
-from tvm_sparse.pruning.patterns import extract
+from tvm_sparse.pruning.pruners.patterns import extract
 from tvm_sparse.scheme import Scheme
 
 NAMES = ("1.conv1", "1.conv2", "2.conv1", "2.conv2")

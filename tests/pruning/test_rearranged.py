@@ -15,7 +15,7 @@ from tvm_sparse.bench import networks
 from tvm_sparse.errors import PruningError
 from tvm_sparse.pruning import channel_flow
 from tvm_sparse.pruning.layers import prunable
-from tvm_sparse.pruning.rearranged import rearrange
+from tvm_sparse.pruning.pruners.rearranged import rearrange
 
 
 def same_function(model: nn.Module, x: Tensor) -> dict[str, Tensor]:

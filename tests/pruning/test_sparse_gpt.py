@@ -9,7 +9,7 @@ from tvm_sparse import formats
 from tvm_sparse.pruning import hessians
 from tvm_sparse.pruning.compensate import change
 from tvm_sparse.pruning.layers import prunable
-from tvm_sparse.pruning.sparse_gpt import compressed
+from tvm_sparse.pruning.pruners.sparse_gpt import compressed
 from tvm_sparse.scheme import Scheme
 
 

@@ -1,4 +1,4 @@
-"""Pruning algorithms, one a file. They change torch models and never load TVM."""
+"""Prune torch models, by the methods in `tvm_sparse.pruning.pruners`. Nothing here loads TVM."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm_sparse import formats
 from tvm_sparse.errors import FormatError, PruningError
+from tvm_sparse.pruning import pruners
 from tvm_sparse.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -17,28 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["makes", "methods", "needs", "prune"]
 
-_NOT_METHODS = {
-    "batch_norm",
-    "batches",
-    "calibrated",
-    "channel_flow",
-    "channel_orders",
-    "compensate",
-    "hessians",
-    "layers",
-    "masks",
-    "partition",
-    "quantize",
-    "surgeon",
-    "thresholds",
-    "training",
-    "watching",
-}
-
 
 def methods() -> tuple[str, ...]:
     """Return the names of all pruning algorithms, sorted."""
-    return tuple(sorted({m.name for m in pkgutil.iter_modules(__path__)} - _NOT_METHODS))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(pruners.__path__)))
 
 
 def needs(method: str) -> tuple[str, ...]:
@@ -56,7 +39,7 @@ def needs(method: str) -> tuple[str, ...]:
 def makes(method: str) -> tuple[str, ...]:
     """Return the formats whose zeros a method makes; errors as `needs`."""
     _algorithm(method)
-    module = import_module(f"tvm_sparse.pruning.{method}")
+    module = import_module(f"{pruners.__name__}.{method}")
     return tuple(getattr(module, "FORMATS", formats.names()))
 
 
@@ -112,7 +95,7 @@ def prune(
 def _algorithm(method: str) -> Callable[..., None]:
     if method not in methods():
         raise FormatError(f"unknown method {method!r}; expected one of {', '.join(methods())}")
-    found: Callable[..., None] = import_module(f"tvm_sparse.pruning.{method}").prune
+    found: Callable[..., None] = import_module(f"{pruners.__name__}.{method}").prune
     return found
 
 

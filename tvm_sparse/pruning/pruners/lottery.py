@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from tvm_sparse.errors import PruningError
-from tvm_sparse.pruning.inherited import ladder
 from tvm_sparse.pruning.layers import prunable
-from tvm_sparse.pruning.magnitude import keep_best, magnitudes
+from tvm_sparse.pruning.pruners.inherited import ladder
+from tvm_sparse.pruning.pruners.magnitude import keep_best, magnitudes
 from tvm_sparse.pruning.training import Training, fine_tune
 from tvm_sparse.scheme import Scheme
 

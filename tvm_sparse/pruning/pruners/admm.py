@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tvm_sparse.pruning.layers import prunable
-from tvm_sparse.pruning.magnitude import keep_best, magnitudes, mask
+from tvm_sparse.pruning.pruners.magnitude import keep_best, magnitudes, mask
 from tvm_sparse.pruning.training import Training, fine_tune
 from tvm_sparse.scheme import Scheme
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from tvm_sparse import formats
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.pruning.layers import prunable
-from tvm_sparse.pruning.magnitude import keep_best, on_one_scale
+from tvm_sparse.pruning.pruners.magnitude import keep_best, on_one_scale
 from tvm_sparse.pruning.training import Training, fine_tune
 from tvm_sparse.scheme import Scheme
 

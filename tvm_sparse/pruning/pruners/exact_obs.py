@@ -25,7 +25,7 @@ from tvm_sparse.pruning import calibrated
 from tvm_sparse.pruning.batch_norm import re_estimate
 from tvm_sparse.pruning.batches import Batches
 from tvm_sparse.pruning.compensate import compensate
-from tvm_sparse.pruning.magnitude import mask
+from tvm_sparse.pruning.pruners.magnitude import mask
 from tvm_sparse.pruning.quantize import quantize
 from tvm_sparse.pruning.surgeon import Buckets, Trace, trace
 from tvm_sparse.scheme import Scheme

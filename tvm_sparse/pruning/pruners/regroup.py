@@ -16,9 +16,9 @@ import torch
 
 from tvm_sparse.formats.protocol import Mask, Weight
 from tvm_sparse.pruning import partition
-from tvm_sparse.pruning.lottery import State
-from tvm_sparse.pruning.magnitude import apply
-from tvm_sparse.pruning.refill import find_tickets
+from tvm_sparse.pruning.pruners.lottery import State
+from tvm_sparse.pruning.pruners.magnitude import apply
+from tvm_sparse.pruning.pruners.refill import find_tickets
 from tvm_sparse.pruning.training import Training
 from tvm_sparse.scheme import Scheme
 
@@ -41,8 +41,8 @@ def prune(
     model : torch.nn.Module
     schemes : mapping of str to Scheme
     training, share, rewind
-        How the ticket is found, see `tvm_sparse.pruning.lottery`; without training, by magnitude
-        in the whole model.
+        How the ticket is found, see `tvm_sparse.pruning.pruners.lottery`; without training, by
+        magnitude in the whole model.
     filters : int
         Of a block; the format takes four at least.
     """

@@ -19,7 +19,7 @@ import torch
 from tvm_sparse.errors import PruningError
 from tvm_sparse.formats import libraries
 from tvm_sparse.formats.protocol import Block, Mask, Weight
-from tvm_sparse.pruning.magnitude import keep_best, magnitudes, on_one_scale
+from tvm_sparse.pruning.pruners.magnitude import keep_best, magnitudes, on_one_scale
 from tvm_sparse.scheme import Scheme
 
 FORMATS = ("pattern",)

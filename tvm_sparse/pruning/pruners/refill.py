@@ -19,9 +19,9 @@ import torch
 from tvm_sparse import formats
 from tvm_sparse.errors import PruningError
 from tvm_sparse.formats.protocol import Weight
-from tvm_sparse.pruning import lottery, magnitude
-from tvm_sparse.pruning.lottery import State
-from tvm_sparse.pruning.magnitude import keep_best, magnitudes
+from tvm_sparse.pruning.pruners import lottery, magnitude
+from tvm_sparse.pruning.pruners.lottery import State
+from tvm_sparse.pruning.pruners.magnitude import keep_best, magnitudes
 from tvm_sparse.pruning.training import Training
 from tvm_sparse.scheme import Scheme
 
@@ -45,8 +45,8 @@ def prune(
     schemes : mapping of str to Scheme
         Their densities are those of the ticket.
     training, share, rewind
-        How the ticket is found, see `tvm_sparse.pruning.lottery`; without training, by magnitude
-        in the whole model.
+        How the ticket is found, see `tvm_sparse.pruning.pruners.lottery`; without training, by
+        magnitude in the whole model.
     extra : float
         Share of what the ticket lacks that stays too.
 

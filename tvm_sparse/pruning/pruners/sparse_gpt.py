@@ -22,7 +22,7 @@ from tvm_sparse import formats
 from tvm_sparse.pruning import calibrated
 from tvm_sparse.pruning.batch_norm import re_estimate
 from tvm_sparse.pruning.batches import Batches
-from tvm_sparse.pruning.magnitude import mask
+from tvm_sparse.pruning.pruners.magnitude import mask
 from tvm_sparse.pruning.quantize import grid, nearest
 from tvm_sparse.scheme import Scheme
 

@@ -20,7 +20,7 @@ from tvm_sparse.pruning import calibrated
 from tvm_sparse.pruning.batch_norm import re_estimate
 from tvm_sparse.pruning.batches import Batches
 from tvm_sparse.pruning.compensate import compensate
-from tvm_sparse.pruning.magnitude import magnitudes, mask
+from tvm_sparse.pruning.pruners.magnitude import magnitudes, mask
 from tvm_sparse.scheme import Scheme
 
 

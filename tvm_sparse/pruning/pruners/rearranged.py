@@ -17,7 +17,8 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from tvm_sparse.pruning import channel_flow, channel_orders, magnitude
+from tvm_sparse.pruning import channel_flow, channel_orders
+from tvm_sparse.pruning.pruners import magnitude
 from tvm_sparse.scheme import Scheme
 
 

@@ -1,0 +1,1 @@
+"""Pruning algorithms, one a file: ``prune(model, schemes, …)`` changes a torch model in place."""
