@@ -10,6 +10,7 @@ from tvm_sparse.errors import DatabaseError
 from tvm_sparse.latency import DENSE, Cell, Epilogue
 from tvm_sparse.profiling import file
 from tvm_sparse.scheme import Scheme
+from tvm_sparse.tuning import provenance
 
 TARGET = replace(targets.load("x86"), cores=1)
 CELL = Cell(
@@ -52,6 +53,17 @@ def test_a_line_that_a_power_cut_broke_is_dropped_and_what_follows_is_whole(path
 def test_cells_of_another_machine_are_not_mixed_with_ours(path: Path) -> None:
     with pytest.raises(DatabaseError, match=r"holds records of cores 1: name another folder"):
         with file.writing(path, replace(TARGET, cores=3)):
+            pass
+
+
+def test_kernels_that_were_timed_alone_are_not_mixed_with_others(tmp_path: Path) -> None:
+    here = provenance.here(TARGET)
+    for origin in ({**here, "kernels": "in place"}, here):  # a database of tuning says nothing
+        with file.writing(tmp_path, TARGET, origin):
+            pass
+    assert file.origin(tmp_path)["kernels"] == "in place"
+    with pytest.raises(DatabaseError, match=r"of kernels in place, these are of kernels alone"):
+        with file.writing(tmp_path, TARGET, {**here, "kernels": "alone"}):
             pass
 
 

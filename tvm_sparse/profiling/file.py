@@ -4,7 +4,7 @@
 
     logs/x86/
         latencies.jsonl     {"key": …, "scheme": …, "epilogue": […], "seconds": …, …}
-        provenance.json     machine, versions, date
+        provenance.json     machine, versions, date, and how kernels were timed: in place, alone
         lock                held while somebody writes
 """
 
@@ -24,6 +24,7 @@ from tvm_sparse.targets import Target
 from tvm_sparse.tuning import folder, provenance
 
 CELLS = "latencies.jsonl"
+KERNELS = "kernels"  # the entry of the provenance that says how they were timed
 
 
 class Writer:
@@ -63,15 +64,27 @@ def writing(path: Path, target: Target, origin: provenance.About | None = None) 
     ------
     DatabaseError
         If the folder cannot be written, another process writes into it, or its cells come from
-        another machine or version.
+        another machine or version, or were measured in another way.
     """
     with folder.alone(path, target, origin), folder.telling(path):
+        about = origin or provenance.here(target)
+        _demand_kernels(path, about)
         file = path / CELLS
         whole = b"".join(line for line in _lines(file) if _cell(line) is not None)
         if not file.exists() or file.read_bytes() != whole:
             aside.replace(file, whole)
-        provenance.write(path, origin or provenance.here(target))
+        provenance.renew(path, about)
         yield Writer(path)
+
+
+def _demand_kernels(path: Path, about: provenance.About) -> None:
+    """Raise if kernels were timed in another way: inside of networks, or alone."""
+    held = (provenance.read(path) or {}).get(KERNELS)
+    if held is not None and held != about.get(KERNELS, held):
+        raise DatabaseError(
+            f"{path} holds times of kernels {held}, these are of kernels {about[KERNELS]}: "
+            "name another folder"
+        )
 
 
 def cells(path: Path) -> list[Cell]:

@@ -124,7 +124,7 @@ def profile(
     path = Path(database) if database is not None else Path("tuning_logs") / known.name
     ends = None if time is None else clock.monotonic() + time
     way = InPlace if place.within else Alone
-    with file.writing(path, known, {**place.origin, "kernels": way.name}) as writer:
+    with file.writing(path, known, {**place.origin, file.KERNELS: way.name}) as writer:
         table = LatencyTable(file.cells(path))
         with scratch.folder() as folder:
             session = _Session(mod, known, table, writer, way(place, folder), ends)

@@ -54,7 +54,7 @@ def writing(
     with alone(path, target, origin):
         with telling(path):
             repair(path)
-            provenance.write(path, origin or provenance.here(target))
+            provenance.renew(path, origin or provenance.here(target))
             database = JSONDatabase(work_dir=str(path))
         try:
             yield database

@@ -90,6 +90,11 @@ def write(path: Path, about: About) -> None:
     aside.replace(path / FILE, json.dumps(about, indent=2).encode() + b"\n")
 
 
+def renew(path: Path, about: About) -> None:
+    """Write down where the records come from, and keep what else the folder tells."""
+    write(path, {**(read(path) or {}), **about})
+
+
 def here(target: Target) -> About:
     """Return what there is to say of records that are measured now, on this machine."""
     return told(target, Machine.here(), str(llvm_get_system_cpu()))
