@@ -162,6 +162,11 @@ class Compiled:
         """Return what links a file of a kind."""
         if about.kind == "library":
             return partial(link.library, self._library, triple=about.triple)
+        if about.device != "cpu":
+            raise ArtifactError(
+                f"an executable runs on CPUs, the model was compiled for {about.device}: export a "
+                "library, or build it for another target"
+            )
         if self.mod is None:
             raise ArtifactError(
                 f"an executable cannot be made of {self._origin}, which is linked already: "

@@ -104,6 +104,9 @@ def tune(
     ] = "evolutionary",
     tracker: boards.Measuring = None,
     key: boards.Called = None,
+    runner: boards.Runner = None,
+    host: boards.Host = None,
+    cpus: boards.Cpus = None,
     as_json: Json = False,
 ) -> None:
     """Measure kernels for the sparse layers of a model; Ctrl-C keeps what was found.
@@ -112,6 +115,8 @@ def tune(
     `tvm-sparse build pruned.onnx -o model.so --database logs/here`
 
     On boards: `tvm-sparse tune pruned.onnx --target rpi4 --tracker 192.168.1.10 --key rpi4`
+
+    Without TVM there: `tvm-sparse tune pruned.onnx --target armv7 --runner ssh --host pi@board`
     """
     states: list[Progress] = []
     with tuning_bar() as tell:
@@ -129,6 +134,9 @@ def tune(
             database=database,
             tracker=tracker,
             key=key,
+            runner=runner,
+            host=host,
+            cpus=boards.numbers(cpus),
             workers=workers,
             strategy=strategy,
             progress=note,
@@ -140,7 +148,9 @@ def tune(
     else:
         if states[-1].failures:
             print(f"candidates {told_failures(states[-1].failures)}")
-        options = f"--target {target} --database {path}" if tracker else f"--database {path}"
+        options = (
+            f"--target {target} --database {path}" if tracker or runner else f"--database {path}"
+        )
         print(f"wrote {path}; use it with: tvm-sparse build {model} -o model.so {options}")
 
 
@@ -183,6 +193,9 @@ def profile(
     ] = None,
     tracker: boards.Measuring = None,
     key: boards.Called = None,
+    runner: boards.Runner = None,
+    host: boards.Host = None,
+    cpus: boards.Cpus = None,
     as_json: Json = False,
 ) -> None:
     """Measure how long a model's layers take under sparse schemes; Ctrl-C keeps what was measured.
@@ -190,6 +203,8 @@ def profile(
     Example: `tvm-sparse profile model.onnx --formats one_by_n-4,unstructured --out logs/here`
 
     On boards: `tvm-sparse profile model.onnx --target rpi4 --tracker 192.168.1.10 --key rpi4`
+
+    Without TVM there: `tvm-sparse profile model.onnx --target android --runner adb`
     """
     with profiling_bar() as tell:
         from tvm_sparse.profiling.profile import profile as run
@@ -204,6 +219,9 @@ def profile(
             database=path,
             tracker=tracker,
             key=key,
+            runner=runner,
+            host=host,
+            cpus=boards.numbers(cpus),
             progress=tell,
         )
     if as_json:

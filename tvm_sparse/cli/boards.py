@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,23 @@ Measuring = Annotated[
     str | None, typer.Option(help="Measure on boards of this tracker, HOST or HOST:PORT (9190).")
 ]
 Called = Annotated[str | None, typer.Option(help="What the boards are called there.")]
+Runner = Annotated[
+    Literal["ssh", "adb"] | None, typer.Option(help="Measure on a machine without TVM.")
+]
+Host = Annotated[
+    str | None, typer.Option(help="For ssh, e.g. pi@192.168.1.20; for adb, a serial number.")
+]
+Cpus = Annotated[str | None, typer.Option(help="CPUs that threads are pinned to there, e.g. 4,5.")]
+
+
+def numbers(cpus: str | None) -> list[int]:
+    """Return the CPUs of a list like 4,5."""
+    try:
+        return [int(cpu) for cpu in cpus.split(",")] if cpus else []
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected CPUs like 4,5, got {cpus!r}", param_hint="--cpus"
+        ) from error
 
 
 def serve(

@@ -26,7 +26,7 @@ from tvm_sparse.relay_passes import pipeline
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import scratch
-from tvm_sparse.tuning.places.find import find
+from tvm_sparse.tuning.places.find import Runner, find
 
 _SPREAD = 0.03  # of a kernel's rounds, from which no more are needed
 _ROUNDS = (4, 16)  # of a network, at least and at most
@@ -66,6 +66,9 @@ def profile(
     database: str | Path | None = None,
     tracker: str | None = None,
     key: str | None = None,
+    runner: Runner | None = None,
+    host: str | None = None,
+    cpus: Sequence[int] = (),
     progress: Tell | None = None,
 ) -> LatencyTable:
     """Measure how long a model's layers take under sparse schemes.
@@ -92,7 +95,7 @@ def profile(
     database : path, optional
         A folder, made when missing; by default ``tuning_logs/<target>``. Cells that it holds are
         not measured again: profiling that was stopped goes on where it was.
-    tracker, key : str, optional
+    tracker, key, runner, host, cpus : optional
         Boards to measure on, as `tvm_sparse.tune` takes them.
     progress : callable, optional
         Called with a `Progress`.
@@ -118,7 +121,7 @@ def profile(
         If the table cannot be written, is being written by another process, or holds cells of
         another machine or version; if a network cannot be run.
     """
-    place = find(target, tracker, key)
+    place = find(target, tracker, key, runner, host, cpus)
     known = place.target
     mod = simplified(import_model(model, example_inputs, None), known)
     path = Path(database) if database is not None else Path("tuning_logs") / known.name

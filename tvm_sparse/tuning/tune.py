@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
@@ -17,7 +17,7 @@ from tvm_sparse.targets import Target
 from tvm_sparse.tuning import failures, folder, learning, records, sampling, scratch
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.measure import Bench
-from tvm_sparse.tuning.places.find import find
+from tvm_sparse.tuning.places.find import Runner, find
 from tvm_sparse.tuning.places.here import Here
 from tvm_sparse.tuning.places.place import Place, is_lost
 from tvm_sparse.tuning.progress import Progress, Tally, Watch, stopping_gently
@@ -42,6 +42,9 @@ def tune(
     database: str | Path | None = None,
     tracker: str | None = None,
     key: str | None = None,
+    runner: Runner | None = None,
+    host: str | None = None,
+    cpus: Sequence[int] = (),
     workers: int | None = None,
     seed: int = 1,
     strategy: Strategy = "evolutionary",
@@ -67,6 +70,9 @@ def tune(
         ``HOST:PORT`` of TVM's RPC tracker, and what the boards that ``tvm-sparse serve`` offers are
         called: kernels are built here and run there, as many at a time as there are boards. Boards
         may be lost and come back.
+    runner, host, cpus : optional
+        A machine without TVM: ``"ssh"`` and e.g. ``pi@192.168.1.20``, or ``"adb"`` and, if there
+        are several phones, a serial number; CPUs that threads are pinned to, e.g. ``(4, 5, 6, 7)``.
     workers : int, optional
         Processes that compile, by default one a core.
     seed : int
@@ -99,7 +105,7 @@ def tune(
     if strategy not in get_args(Strategy):
         raise DatabaseError(f"unknown strategy {strategy!r}: take one of {get_args(Strategy)}")
     _demand_packages()
-    place = find(target, tracker, key)
+    place = find(target, tracker, key, runner, host, cpus)
     profile = place.target
     tasks = extract(import_model(model, example_inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name

@@ -18,12 +18,13 @@ _Noreturn void fail(int status, const char *format, ...) {
   exit(status);
 }
 
-// Kernels leave their errors here; run.c ends the program.
+// Kernels leave their errors here; run.c ends the program with it.
+char raised[1024];
+
 void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **parts, int32_t count) {
-  fprintf(stderr, "%s: ", kind);
+  snprintf(raised, sizeof raised, "%s: ", kind);
   for (int32_t i = 0; i < count; ++i)
-    if (parts[i]) fputs(parts[i], stderr);
-  fputc('\n', stderr);
+    if (parts[i]) strncat(raised, parts[i], sizeof raised - strlen(raised) - 1);
 }
 
 void TVMFFIErrorSetRaisedFromCStr(const char *kind, const char *message) {

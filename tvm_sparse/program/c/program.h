@@ -49,6 +49,7 @@ extern const char constants[];
 // fail.c: say what is wrong, and end.
 _Noreturn void fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tell_missing_features(void);
+extern char raised[];
 
 // memory.c
 void *allocate(uint64_t bytes);

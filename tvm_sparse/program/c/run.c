@@ -68,7 +68,7 @@ void run_model(int copy, double *seconds) {
     double begin = seconds ? now() : 0;
     TVMFFIAny nothing = {.type_index = kTVMFFINone};
     if (model.calls[i].kernel(NULL, given, model.calls[i].count, &nothing))
-      fail(EXIT_FAILURE, "kernel %s failed", model.calls[i].name);
+      fail(EXIT_FAILURE, "kernel %s failed: %s", model.calls[i].name, raised);
     if (seconds) seconds[i] += now() - begin;
   }
 }

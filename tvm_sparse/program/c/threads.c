@@ -1,6 +1,5 @@
-// Threads that share the tasks of a kernel's parallel loop.
-//
-// Between the kernels of a run they look for work for some microseconds; then they sleep.
+// Threads that share the tasks of a kernel's parallel loop. They sleep until there is work: who
+// looks for it instead gains little, and keeps from work whoever shares the CPU.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -10,28 +9,20 @@
 
 #include "program.h"
 
-enum { LOOKS = 4000 };            // before a thread sleeps
 enum { STACK_BYTES = 8 << 20 };  // of a thread; musl's default is too small for kernels
 
 static struct {
   FTVMParallelLambda task;
   void *closure;
   TVMParallelGroupEnv group;
+  unsigned number;
+  int unfinished;  // threads beside the first
 } job;
-static int thread_count = 1, looks;
-static atomic_uint job_number;
-static atomic_int unfinished, failed;
+static int thread_count = 1;
+static atomic_int failed;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t begun = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
 static _Thread_local int in_job;
-
-static void relax(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  __asm__ volatile("yield");
-#endif
-}
 
 // A thread takes every thread_count-th task.
 static void work(int thread) {
@@ -41,36 +32,17 @@ static void work(int thread) {
   in_job = 0;
 }
 
-static unsigned wait_for_job(unsigned seen) {
-  for (int i = 0; i < looks && job_number == seen; ++i) relax();
-  if (job_number == seen) {
-    pthread_mutex_lock(&lock);
-    while (job_number == seen) pthread_cond_wait(&begun, &lock);
-    pthread_mutex_unlock(&lock);
-  }
-  return seen + 1;
-}
-
 static void *serve(void *thread) {
-  for (unsigned seen = 0;;) {
-    seen = wait_for_job(seen);
+  for (unsigned seen = 0;; ++seen) {
+    pthread_mutex_lock(&lock);
+    while (job.number == seen) pthread_cond_wait(&begun, &lock);
+    pthread_mutex_unlock(&lock);
     work((int)(intptr_t)thread);
-    if (--unfinished == 0) {
-      pthread_mutex_lock(&lock);
-      pthread_cond_signal(&finished);
-      pthread_mutex_unlock(&lock);
-    }
+    pthread_mutex_lock(&lock);
+    if (--job.unfinished == 0) pthread_cond_signal(&finished);
+    pthread_mutex_unlock(&lock);
   }
   return NULL;
-}
-
-static void wait_for_others(void) {
-  for (int i = 0; i < looks && unfinished; ++i) relax();
-  if (unfinished) {
-    pthread_mutex_lock(&lock);
-    while (unfinished) pthread_cond_wait(&finished, &lock);
-    pthread_mutex_unlock(&lock);
-  }
 }
 
 // A loop inside of a parallel loop, or where there is one thread.
@@ -83,17 +55,19 @@ static int run_alone(FTVMParallelLambda task, void *closure, int tasks) {
 
 int TVMBackendParallelLaunch(FTVMParallelLambda task, void *closure, int tasks) {
   if (in_job || thread_count == 1) return run_alone(task, closure, tasks);
+  failed = 0;
+  pthread_mutex_lock(&lock);
   job.task = task;
   job.closure = closure;
   job.group.num_task = tasks ? tasks : thread_count;
-  failed = 0;
-  unfinished = thread_count - 1;
-  pthread_mutex_lock(&lock);
-  ++job_number;
+  job.unfinished = thread_count - 1;
+  ++job.number;
   pthread_cond_broadcast(&begun);
   pthread_mutex_unlock(&lock);
   work(0);
-  wait_for_others();
+  pthread_mutex_lock(&lock);
+  while (job.unfinished) pthread_cond_wait(&finished, &lock);
+  pthread_mutex_unlock(&lock);
   return failed ? -1 : 0;
 }
 
@@ -106,9 +80,6 @@ static void pin(pthread_t thread, int cpu) {
 }
 
 void begin_threads(int threads, const int *cpus, int cpu_count) {
-  cpu_set_t usable;
-  sched_getaffinity(0, sizeof usable, &usable);
-  looks = threads <= CPU_COUNT(&usable) ? LOOKS : 0;
   thread_count = threads;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);

@@ -1,0 +1,1 @@
+"""Machines on which commands run: by ssh, or by Android's adb."""
