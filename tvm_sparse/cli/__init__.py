@@ -104,6 +104,9 @@ def tune(
     ] = "evolutionary",
     tracker: boards.Measuring = None,
     key: boards.Called = None,
+    runner: Annotated[
+        Literal["cycles"] | None, typer.Option(help="Model cycles; for ARM, without a board.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure kernels for the sparse layers of a model; Ctrl-C keeps what was found.
@@ -129,6 +132,7 @@ def tune(
             database=database,
             tracker=tracker,
             key=key,
+            runner=runner,
             workers=workers,
             strategy=strategy,
             progress=note,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from tvm.s_tir import meta_schedule as ms
@@ -42,6 +42,7 @@ def tune(
     database: str | Path | None = None,
     tracker: str | None = None,
     key: str | None = None,
+    runner: Literal["cycles"] | None = None,
     workers: int | None = None,
     seed: int = 1,
     strategy: Strategy = "evolutionary",
@@ -67,6 +68,9 @@ def tune(
         ``HOST:PORT`` of TVM's RPC tracker, and what the boards that ``tvm-sparse serve`` offers are
         called: kernels are built here and run there, as many at a time as there are boards. Boards
         may be lost and come back.
+    runner : {"cycles"}, optional
+        ``"cycles"``: where no board is at hand, kernels are ranked by the cycles that are modelled
+        for the target's core; `tvm_sparse.cycles` says what the model leaves out.
     workers : int, optional
         Processes that compile, by default one a core.
     seed : int
@@ -99,7 +103,7 @@ def tune(
     if strategy not in get_args(Strategy):
         raise DatabaseError(f"unknown strategy {strategy!r}: take one of {get_args(Strategy)}")
     _demand_packages()
-    place = find(target, tracker, key)
+    place = find(target, tracker, key, runner)
     profile = place.target
     tasks = extract(import_model(model, example_inputs, masks), profile)
     path = Path(database) if database is not None else Path("tuning_logs") / profile.name
