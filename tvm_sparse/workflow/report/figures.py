@@ -39,7 +39,9 @@ def pareto(found: Found) -> Figure:
         for ms, share, name in mine:
             _label(left, name.split()[1], ms, share)
     left.set(xlabel="measured latency, ms", ylabel="test accuracy, %", title="what was built")
-    left.margins(0.15)
+    shares = [found.train["accuracy"], *(one.verified["accuracy"] for one in found.made)]
+    room = 100 * max(0.3 * (max(shares) - min(shares)), 0.005)
+    left.set_ylim(100 * min(shares) - room, 100 * max(shares) + room)
     left.set_xlim(0, 1.15 * max(dense, *(one.verified["sparse"] * 1e3 for one in found.made)))
     left.legend(frameon=False, loc="lower right")
     _front(right, found.made)
