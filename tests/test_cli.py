@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import tvm_sparse as ts
+from support import kernels
 
 
 def run(*args: str, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -47,6 +49,17 @@ def test_build_writes_a_library_that_report_explains(program: Path, tmp_path: Pa
     assert content["layers"][0]["weight"] == [32, 16, 3, 3]
     assert content["footprint"]["activations"] == 32 * 28 * 28 * 4
     assert "no layout conversions between kernels\nmemory: 98 KiB of activations" in shown.stdout
+
+
+def test_build_quantizes_by_samples(program: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((4, 1, 16, 28, 28), np.float32))
+    library = tmp_path / "model.so"
+    built = run("build", str(program), "-o", str(library), "--quantize", str(tmp_path / "x.npy"))
+    assert "1 of 1 layers int8, 1 sparse" in built.stdout
+    x = np.ones((1, 16, 28, 28), np.float32)
+    with torch.no_grad():
+        expected = torch.export.load(program).module()(torch.from_numpy(x)).numpy()
+    kernels.assert_close(ts.load(library)(x), expected, 0.02)
 
 
 def test_build_speaks_json(program: Path, tmp_path: Path) -> None:

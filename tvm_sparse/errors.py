@@ -26,7 +26,7 @@ class ArtifactError(TvmSparseError):
 
 
 class InputError(TvmSparseError, ValueError):
-    """A compiled model was called with inputs of the wrong number, shape or type."""
+    """A model was given inputs of the wrong number, shape or type."""
 
 
 class DatabaseError(TvmSparseError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -67,18 +68,25 @@ def build(
         Path | None, typer.Option(help="A folder that `tune` wrote: use what was measured.")
     ] = None,
     untuned: Annotated[bool, typer.Option("--untuned", help="Use no measured records.")] = False,
+    quantize: Annotated[
+        Path | None,
+        typer.Option(help="Samples, .npy or .npz: convolutions and linear layers become int8."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compile a model to one library that the stock TVM runtime loads, or to an executable.
 
     Example: `tvm-sparse build pruned.onnx -o model.so`, or
-    `tvm-sparse build pruned.onnx -o model --target android --kind executable`
+    `tvm-sparse build pruned.onnx -o model --target android --kind executable`, or, by samples
+    of the shape (samples, *shape of the input), `tvm-sparse build pruned.onnx -o model.so
+    --quantize samples.npy`
     """
     with stages() as tell:
         from tvm_sparse.building import build as run
 
         records: Path | Literal[False] | None = False if untuned else database
-        compiled = run(model, target, sparse=not dense, database=records, progress=tell)
+        given = model if quantize is None else _quantized(model, quantize, tell)
+        compiled = run(given, target, sparse=not dense, database=records, progress=tell)
         tell("linking")
         path = compiled.export(output, kind)
     report = compiled.report
@@ -87,6 +95,14 @@ def build(
     else:
         print(report)
         print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _quantized(model: Path, data: Path, tell: Callable[[str], None]) -> Any:
+    """Return a model with its layers quantized, by the samples in a file."""
+    from tvm_sparse.quantization import quantize, samples
+
+    tell("quantizing")
+    return quantize(model, samples.load(data))
 
 
 @app.command()
