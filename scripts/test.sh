@@ -8,7 +8,6 @@ welcome qemu-aarch64-static qemu-user-static
 welcome qemu-aarch64 qemu-user # the static one loads no plugins
 welcome llvm-mca-19 llvm-19
 welcome spirv-val spirv-tools
-welcome /usr/include/vulkan/vulkan_core.h libvulkan-dev
 welcome "/usr/share/vulkan/icd.d/lvp_icd.$(uname -m).json" mesa-vulkan-drivers
 welcome sshd openssh-server
 ruff check .

@@ -119,6 +119,7 @@ def test_doctor_finds_what_this_machine_has() -> None:
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)}
     assert checks["apache-tvm"]["good"]
     assert checks["C++ compiler"]["good"]
+    assert checks["Vulkan"]["optional"]
     assert "ok       torch" in run("doctor").stdout
 
 

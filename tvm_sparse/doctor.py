@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from tvm_sparse import targets
+from tvm_sparse.errors import TvmSparseError
 from tvm_sparse.targets import Target, native
 
 _OPTIONAL = {
@@ -58,7 +59,21 @@ def examine() -> list[Check]:
         except PackageNotFoundError:
             detail = f"needed {purpose}: pip install {name}"
             checks.append(Check(name=name, detail=detail, good=False, optional=True))
-    return [*checks, _records(profile)]
+    return [*checks, _vulkan(), _records(profile)]
+
+
+def _vulkan() -> Check:
+    """Look for a GPU: its loader, its driver, and what compiles the device."""
+    try:
+        import tvm
+
+        from tvm_sparse.targets.vulkan import describe
+
+        describe.demand()
+        detail, good = str(tvm.device("vulkan").device_name), True
+    except (ImportError, OSError, TvmSparseError) as error:
+        detail, good = f"none: {error}", False
+    return Check(name="Vulkan", detail=detail, good=good, optional=True)
 
 
 def _records(profile: Target) -> Check:

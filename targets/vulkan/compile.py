@@ -26,7 +26,7 @@ def library() -> Path:
     Raises
     ------
     TargetError
-        If it must be compiled, and there is no compiler, no header of Vulkan's, or they fail.
+        If it must be compiled, and there is no compiler, or it fails.
     """
     name = f"vulkan-{_digest()}.so"
     for folder in (_SOURCES, cache()):
@@ -70,13 +70,7 @@ def _compile(file: Path) -> None:
     command += ["-x", "none", "-o", str(file), *link, "-ldl"]
     done = subprocess.run(command, input=sources, capture_output=True, text=True)
     if done.returncode:
-        raise TargetError(f"cannot compile the Vulkan device: {_reason(done.stderr)}")
-
-
-def _reason(said: str) -> str:
-    if "vulkan/vulkan_core.h" in said:
-        return "Vulkan's headers are missing: apt-get install libvulkan-dev"
-    return said[-2000:]
+        raise TargetError(f"cannot compile the Vulkan device: {done.stderr[-2000:]}")
 
 
 def _places() -> tuple[list[str], list[str]]:

@@ -74,6 +74,6 @@ def demand() -> None:
         return
     lack = "driver for a device" if library.loader_here() else "loader"
     raise TargetError(
-        f"compiled for Vulkan, and this machine has no Vulkan {lack}: "
+        f"this machine has no Vulkan {lack}: "
         "apt-get install libvulkan1 mesa-vulkan-drivers, or the driver of your GPU's maker"
     )

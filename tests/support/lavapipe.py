@@ -28,7 +28,7 @@ def device() -> Any:
         os.environ.setdefault("VK_DRIVER_FILES", str(_DRIVER))
     found = tvm.device("vulkan")
     if not found.exist:
-        _lacking("a Vulkan driver: apt-get install mesa-vulkan-drivers libvulkan-dev")
+        _lacking("a Vulkan driver: apt-get install libvulkan1 mesa-vulkan-drivers")
     return found
 
 

@@ -1,8 +1,7 @@
 // Vulkan's functions, found at run time, so that nothing here is linked to a loader.
 #pragma once
 
-#define VK_NO_PROTOTYPES
-#include <vulkan/vulkan_core.h>
+#include "vulkan_functions.h"
 
 namespace tvm_sparse {
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tvm
-from tvm import s_tir, te, tirx
+from tvm import rpc, s_tir, te, tirx
 
 from support import lavapipe
 from tvm_sparse.errors import TargetError
@@ -132,6 +132,27 @@ def test_the_device_is_compiled_once_and_errors_tell_what_is_missing(
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(TargetError, match=r"no C\+\+ compiler was found: apt-get install g\+\+"):
         compile.library()
+
+
+def test_a_device_serves_over_rpc(device: Any, tmp_path: Path) -> None:
+    x = te.placeholder((64,), "float32", "X")
+    y = te.compute((64,), lambda i: x[i] + x[i], name="Y")
+    sch = s_tir.Schedule(te.create_prim_func([x, y]).with_attr("global_symbol", "double"))
+    sch.bind(sch.get_loops("Y")[0], "threadIdx.x")
+    compiled = tvm.compile(sch.mod, lavapipe.target().to_tvm())
+    compiled.export_library(str(tmp_path / "double.so"))
+    server = rpc.Server(host="127.0.0.1", port=9300, port_end=9399, silent=True)
+    try:
+        session = rpc.connect(server.host, server.port)
+        session.upload(str(tmp_path / "double.so"))
+        there = session.device("vulkan")
+        a = tvm.runtime.tensor(np.arange(64, dtype=np.float32), there)
+        b = tvm.runtime.empty((64,), "float32", there)
+        session.load_module("double.so")["double"](a, b)
+        assert np.array_equal(b.numpy(), np.arange(64) * 2)
+        del a, b
+    finally:
+        server.terminate()
 
 
 def test_without_a_driver_tvm_works_and_has_no_device() -> None:

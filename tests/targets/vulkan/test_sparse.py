@@ -46,20 +46,25 @@ LAYERS = {
 }
 
 
-def lowered(layer: Layer, weight: Weight, every: bool, target: Any) -> tuple[Any, Any]:
+def lowered(
+    layer: Layer, weight: Weight, every: bool, target: Any, narrow: bool = True
+) -> tuple[Any, Any]:
     """A layer's scheduled module and its constants."""
     found = chunked.best(layer, weight)
     assert found is not None
     packed = chunked.pack(layer, found[0], weight, every)
     func = workgroups.product(layer, found[0], packed).with_attr("global_symbol", "main")
-    passes = [dlight.ApplyDefaultSchedule(*gpu_rules()), TightenLoops(), NarrowIndices()]
+    passes = [dlight.ApplyDefaultSchedule(*gpu_rules()), TightenLoops()]
+    passes += [NarrowIndices()] if narrow else []
     with target:
         return tvm.transform.Sequential(passes)(tvm.IRModule({"main": func})), packed.arrays
 
 
-def check(layer: Layer, weight: Weight, device: Any, every: bool = False) -> None:
+def check(
+    layer: Layer, weight: Weight, device: Any, every: bool = False, narrow: bool = True
+) -> None:
     target = targets.load("vulkan").to_tvm()
-    mod, constants = lowered(layer, weight, every, target)
+    mod, constants = lowered(layer, weight, every, target, narrow)
     function = tvm.tirx.build(mod, target=target, pipeline="s_tir")["main"]
     x = kernels.inputs(layer)
     expected = kernels.reference(layer, x, weight)
@@ -91,6 +96,12 @@ def test_all_dense_and_all_zero_layers_are_layers_too(which: str, device: Any) -
     layer = LAYERS[which]
     check(layer, kernels.weights(layer), device, every=True)
     check(layer, np.zeros(layer.weight, np.float32), device)
+
+
+@vulkan
+def test_indices_of_64_bits_find_the_same(device: Any) -> None:
+    layer = LAYERS["four pixels"]
+    check(layer, pruned(kernels.weights(layer), "one_by_n", (4,)), device, narrow=False)
 
 
 @vulkan
