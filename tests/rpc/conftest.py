@@ -11,10 +11,16 @@ from tvm_sparse.rpc.address import Address
 
 
 @pytest.fixture(scope="session")
-def tracker() -> Iterator[Address]:
+def tracker_process() -> Iterator[emulated.TrackerProcess]:
     emulated.qemu()
-    with emulated.tracker() as address:
-        yield address
+    running = emulated.TrackerProcess()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def tracker(tracker_process: emulated.TrackerProcess) -> Address:
+    return tracker_process.address
 
 
 @pytest.fixture(scope="session")

@@ -61,14 +61,24 @@ def root() -> Path:
     return final
 
 
-@contextlib.contextmanager
-def tracker(port: int = 0) -> Iterator[Address]:
-    """A tracker on a port of this machine, by default a free one."""
-    running = Tracker(host="127.0.0.1", port=port or _free_port(), port_end=65000, silent=True)
-    try:
-        yield Address("127.0.0.1", running.port)
-    finally:
-        running.terminate()
+class TrackerProcess:
+    """A tracker on a free port of this machine; stopped, it can be started again there."""
+
+    def __init__(self) -> None:
+        self._port = _free_port()
+        self.start()
+
+    @property
+    def address(self) -> Address:
+        return Address("127.0.0.1", self._port)
+
+    def start(self) -> None:
+        self._running = Tracker(
+            host="127.0.0.1", port=self._port, port_end=self._port + 1, silent=True
+        )
+
+    def stop(self) -> None:
+        self._running.terminate()
 
 
 @contextlib.contextmanager
