@@ -62,6 +62,15 @@ def test_build_quantizes_by_samples(program: Path, tmp_path: Path) -> None:
     kernels.assert_close(ts.load(library)(x), expected, 0.02)
 
 
+def test_build_writes_an_executable(program: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    built = run("build", str(program), "-o", str(path), "--kind", "executable")
+    assert f"wrote {path}" in built.stdout
+    told = subprocess.run([path, "--time"], capture_output=True, text=True, check=True).stdout
+    assert len(json.loads(told)["seconds"]) == 1
+    assert "1 of 1 layers sparse" in run("report", str(path)).stdout
+
+
 def test_build_speaks_json(program: Path, tmp_path: Path) -> None:
     content = json.loads(run("build", str(program), "-o", str(tmp_path / "m.so"), "--json").stdout)
     assert Path(content["output"]).is_file()

@@ -16,6 +16,7 @@ _OPTIONAL = {
     "onnxruntime": "to be measured against it",
     "openvino": "to be measured against it",
     "xgboost-cpu": "to tune",
+    "ziglang": "to link for ARM, and to link executables",
     "matplotlib": "to draw a run's report",
     "torchvision": "to run on CIFAR-10 or on folders of images",
 }

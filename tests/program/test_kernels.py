@@ -11,8 +11,8 @@ from support import kernels, programs
 from support.formats import blocks, pruned
 from support.small_layers import LAYERS, suited
 from tvm_sparse import implement, kernel, targets
-from tvm_sparse.artifact import Description, TensorInfo
 from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.program import single
 from tvm_sparse.program.plan import Call, Plan, Tensor
 from tvm_sparse.program.write import link_plan
 from tvm_sparse.relay_passes import code_generation
@@ -42,16 +42,6 @@ def constant(array: Weight) -> Tensor:
     return Tensor(shape=array.shape, dtype=str(array.dtype), value=array)
 
 
-def described(outputs: list[Tensor]) -> Description:
-    infos = tuple(
-        TensorInfo(name=str(i), shape=one.shape, dtype=one.dtype) for i, one in enumerate(outputs)
-    )
-    return Description(
-        version="", tvm_version="", target="armv7", needs=ARMV7.needs, inputs=(), outputs=infos,
-        report="", triple=ARMV7.triple, cores=1,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Weight]:
     """What all kernels compute, in one program that calls them one after the other."""
@@ -70,7 +60,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], W
     outputs = [call.tensors[-1] for call in calls]
     plan = Plan(calls=tuple(calls), inputs=(), outputs=tuple(outputs))
     path = tmp_path_factory.mktemp("kernels") / "kernels"
-    link_plan(built, plan, described(outputs), path)
+    link_plan(built, plan, single.description(plan, ARMV7), path)
     path.chmod(0o755)
     found = programs.outputs(path, [], len(outputs), target="armv7")
     raw = zip(CASES, kept, found, strict=True)

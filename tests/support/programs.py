@@ -13,7 +13,11 @@ from support import emulated
 
 Array = npt.NDArray[np.generic]
 # The emulator and the CPU that it stands for, by the target of the model.
-BOARDS = {"rpi4": ("aarch64", "cortex-a72"), "armv7": ("arm", "cortex-a7")}
+BOARDS = {
+    "rpi4": ("aarch64", "cortex-a72"),
+    "armv7": ("arm", "cortex-a7"),
+    "android": ("aarch64", "cortex-a76"),
+}
 
 
 def call(program: Path, *options: str, target: str = "rpi4") -> subprocess.CompletedProcess[str]:

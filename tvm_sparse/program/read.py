@@ -156,6 +156,6 @@ def _library_calls(kernel: tirx.PrimFunc) -> set[str]:
 
 def _no_kernel(what: str) -> ModelError:
     return ModelError(
-        f"the model calls {what}, which needs TVM's runtime; a static executable has kernels only: "
+        f"the model needs {what}, which TVM's runtime does; a static executable has kernels only: "
         "export a library (kind='library') instead"
     )
