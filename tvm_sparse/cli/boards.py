@@ -16,7 +16,8 @@ Measuring = Annotated[
 ]
 Called = Annotated[str | None, typer.Option(help="What the boards are called there.")]
 Runner = Annotated[
-    Literal["ssh", "adb"] | None, typer.Option(help="Measure on a machine without TVM.")
+    Literal["ssh", "adb", "cycles"] | None,
+    typer.Option(help="Measure on a machine without TVM; or model the cycles of an ARM core."),
 ]
 Host = Annotated[
     str | None, typer.Option(help="For ssh, e.g. pi@192.168.1.20; for adb, a serial number.")

@@ -2,7 +2,7 @@
 
 Written as TVM's calling convention wants them (``DLTensor``, ``TVMFFIAny``), at the address that
 ``program.c`` maps them to. Integers steer loops and are stored; floats do not, and all share one
-region of memory.
+region of memory, unless what is computed matters.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Call:
     arguments: tuple[Argument, ...]
 
 
-def image(calls: Sequence[Call], symbols: Mapping[str, int]) -> bytes:
+def image(calls: Sequence[Call], symbols: Mapping[str, int], exact: bool = False) -> bytes:
     """Return the file of calls.
 
     Parameters
@@ -65,11 +65,14 @@ def image(calls: Sequence[Call], symbols: Mapping[str, int]) -> bytes:
     calls : sequence of Call
     symbols : mapping of str to int
         Addresses of the program's functions.
+    exact : bool
+        Whether to store floats too, so that the program computes what it should; then every
+        argument has a value.
     """
     memory = bytearray(24 + 24 * len(calls))
     largest = _LINE
     for number, call in enumerate(calls):
-        pointers = [_tensor(memory, argument) for argument in call.arguments]
+        pointers = [_tensor(memory, argument, exact) for argument in call.arguments]
         anys = b"".join(_ANY.pack(_POINTER, 0, pointer) for pointer in pointers)
         entry = (symbols[f"__tvm_ffi_{call.function}"], _append(memory, anys), len(pointers))
         struct.pack_into("<QQq", memory, 24 + 24 * number, *entry)
@@ -78,11 +81,21 @@ def image(calls: Sequence[Call], symbols: Mapping[str, int]) -> bytes:
     return bytes(memory)
 
 
-def _tensor(memory: bytearray, argument: Argument) -> int:
+def last_output(memory: bytes, call: Call) -> npt.NDArray[Any]:
+    """Return the last argument of the only call of an exact image, after the program has run."""
+    _, pointers, number = struct.unpack_from("<QQq", memory, 24)
+    _, _, tensor = _ANY.unpack_from(memory, pointers - _BASE + _ANY.size * (number - 1))
+    data = _TENSOR.unpack_from(memory, tensor - _BASE)[0] - _BASE
+    output = call.arguments[-1]
+    found = np.frombuffer(memory, output.dtype, int(np.prod(output.shape)), data)
+    return found.reshape(output.shape)
+
+
+def _tensor(memory: bytearray, argument: Argument, exact: bool) -> int:
     """Append a tensor and return its address."""
-    dtype = np.dtype(argument.dtype)
-    stored = argument.value is not None and dtype.kind in "iub"
-    data = _append(memory, np.ascontiguousarray(argument.value).tobytes()) if stored else _TENSORS
+    dtype, data = np.dtype(argument.dtype), _TENSORS
+    if argument.value is not None and (exact or dtype.kind in "iub"):
+        data = _append(memory, np.ascontiguousarray(argument.value).tobytes())
     shape = _append(memory, np.array(argument.shape, np.int64).tobytes())
     kind = (_CODES[dtype.kind], 8 * dtype.itemsize, 1)
     return _append(memory, _TENSOR.pack(data, _CPU, 0, len(argument.shape), *kind, shape, 0, 0))

@@ -42,7 +42,7 @@ class Elf:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._data = bytearray(path.read_bytes())
         (table,) = struct.unpack_from("<Q", self._data, 0x28)
         number, names = struct.unpack_from("<HH", self._data, 0x3C)
@@ -62,7 +62,7 @@ class Elf:
         """Write a section's instructions into the file."""
         section = self.sections[name]
         self._data[section.offset : section.offset + 4 * len(words)] = words.tobytes()
-        self._path.write_bytes(self._data)
+        self.path.write_bytes(self._data)
 
     def symbols(self) -> dict[str, int]:
         """Return the addresses of all symbols that have a name."""

@@ -10,7 +10,7 @@ from typing import Any
 from tvm_sparse.cycles import blocks, costs
 from tvm_sparse.cycles.blocks import Block
 from tvm_sparse.cycles.calls import Call
-from tvm_sparse.cycles.program import count
+from tvm_sparse.cycles.program import Counted, count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +97,15 @@ def model(executable: Any, calls: Sequence[Call], core: str) -> dict[str, Modell
     DeviceError
         If a program that this takes is missing, or fails.
     """
-    counted = count(executable, calls)
+    return priced(count(executable, calls), {call.function for call in calls}, core)
+
+
+def priced(counted: Counted, functions: set[str], core: str) -> dict[str, Modelled]:
+    """Return what functions cost on a core whose instructions were counted; see `model`."""
     ran = blocks.executed(counted)
     different = list(dict.fromkeys(block.words for block in ran))
     price = dict(zip(different, costs.cycles(different, core), strict=True))
-    owners = _owners({call.function for call in calls}, counted.symbols)
+    owners = _owners(functions, counted.symbols)
     found: dict[str, list[Cost]] = defaultdict(list)
     for block in ran:
         cost = Cost(block=block, cycles=price[block.words])

@@ -1,7 +1,8 @@
 /* Calls kernels on an emulated CPU, without a C library or TVM's runtime.
 
    The file "calls" in the working directory says which: it is mapped to CALLS, and pointers in it
-   are already right. Tensors share one anonymous region, for what floats hold steers no branch. */
+   are already right. What is written to tensors that lie in it stands in the file afterwards; the
+   others share one anonymous region. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,7 +41,7 @@ static long system_call(long number, long a, long b, long c, long d, long e, lon
 static void finish(int status) { system_call(94, status, 0, 0, 0, 0, 0); }
 
 static void map(void *at, size_t bytes, long file) {
-  long flags = file < 0 ? 0x4032 : 0x12; /* private, fixed; anonymous and not reserved */
+  long flags = file < 0 ? 0x4032 : 0x11; /* fixed: private, anonymous, not reserved; or shared */
   if (system_call(222, (long)at, bytes, 3, flags, file, 0) != (long)at) finish(2);
 }
 
@@ -87,7 +88,7 @@ void *memcpy(void *to, const void *from, size_t bytes) {
 }
 
 void _start(void) {
-  long file = system_call(56, -100, (long)"calls", 0, 0, 0, 0);
+  long file = system_call(56, -100, (long)"calls", 2, 0, 0, 0);
   if (file < 0) finish(1);
   map(CALLS, 4096, file);
   size_t bytes = CALLS->bytes;

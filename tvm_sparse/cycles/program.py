@@ -20,7 +20,7 @@ from tvm_sparse.cycles.elf import Elf
 from tvm_sparse.cycles.instructions import Words, without_arithmetic
 
 _HERE = Path(__file__).parent
-_KERNELS = ".kernels"
+_KERNELS, _CALLS = ".kernels", "calls"  # a section, and the file that the program asks for
 _BARE = ["-target", "aarch64-freestanding-none", "-ffreestanding", "-fno-builtin", "-w"]
 _BARE += ["-O2", "-g0", "-fno-sanitize=all", "-fno-stack-protector"]
 # Kernels stand apart from what calls them; addresses are known before the program is loaded. Parts
@@ -63,7 +63,7 @@ class Counted:
 
 
 def count(executable: Any, made: Sequence[Call]) -> Counted:
-    """Run kernels once under emulation, and count.
+    """Run kernels once under emulation, and count; what they compute is not of interest.
 
     Parameters
     ----------
@@ -78,22 +78,51 @@ def count(executable: Any, made: Sequence[Call]) -> Counted:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        program = Elf(_linked(executable, folder))
-        words, symbols = program.words(_KERNELS), program.symbols()
+        program = linked(executable, folder)
+        words = program.words(_KERNELS)
         program.replace(_KERNELS, without_arithmetic(words))
-        (folder / "calls").write_bytes(calls.image(made, symbols))
-        address = program.sections[_KERNELS].address
-        counts = np.zeros(len(words) + 1, np.int64)
-        for first, number, times in _executed(folder):
-            begin = (first - address) // 4
-            if 0 <= begin < len(words):
-                counts[begin] += times
-                counts[begin + number] -= times
-    return Counted(words=words, counts=np.cumsum(counts)[:-1], address=address, symbols=symbols)
+        (folder / _CALLS).write_bytes(calls.image(made, program.symbols()))
+        return executed(program, words, folder)
 
 
-def _linked(executable: Any, folder: Path) -> Path:
-    """Link an executable's functions and ``program.c``; return the program."""
+def compute(program: Elf, made: Call, folder: Path) -> tuple[Counted, npt.NDArray[Any]]:
+    """Run a kernel once under emulation; return counts, and its output.
+
+    Parameters
+    ----------
+    program : Elf
+        What `linked` returned.
+    made : Call
+        All of its arguments have values.
+    folder : Path
+        For files.
+
+    Raises
+    ------
+    DeviceError
+        As `count` raises it.
+    """
+    (folder / _CALLS).write_bytes(calls.image([made], program.symbols(), exact=True))
+    counted = executed(program, program.words(_KERNELS), folder)
+    return counted, calls.last_output((folder / _CALLS).read_bytes(), made)
+
+
+def executed(program: Elf, words: Words, folder: Path) -> Counted:
+    """Run a program in a folder that holds its calls; `words` are what is said to have run."""
+    address = program.sections[_KERNELS].address
+    counts = np.zeros(len(words) + 1, np.int64)
+    for first, number, times in _run(program, folder):
+        begin = (first - address) // 4
+        if 0 <= begin < len(words):
+            counts[begin] += times
+            counts[begin + number] -= times
+    return Counted(
+        words=words, counts=np.cumsum(counts)[:-1], address=address, symbols=program.symbols()
+    )
+
+
+def linked(executable: Any, folder: Path) -> Elf:
+    """Link an executable's functions and ``program.c`` in a folder; return the program."""
     (folder / "program.o").write_bytes(_caller())
     (folder / "layout.ld").write_text(_LAYOUT.format(kernels=_KERNELS))
     path = folder / "program"
@@ -107,14 +136,14 @@ def _linked(executable: Any, folder: Path) -> Path:
     linker.output_format = "so"  # type: ignore[attr-defined]  # TVM asks for it
     with link.quiet_stderr():
         executable.export_library(str(path), fcompile=linker)
-    return path
+    return Elf(path)
 
 
-def _executed(folder: Path) -> Iterator[tuple[int, int, int]]:
-    """Run the program; yield the address, instructions and executions of each translated block."""
+def _run(program: Elf, folder: Path) -> Iterator[tuple[int, int, int]]:
+    """Run a program; yield the address, instructions and executions of each translated block."""
     with _plugin() as plugin:
         options = ["-cpu", "max", "-plugin", f"{plugin},out={folder / 'counts'}"]
-        tools.run([tools.qemu(), *options, str(folder / "program")], folder=str(folder))
+        tools.run([tools.qemu(), *options, str(program.path)], folder=str(folder))
     for line in (folder / "counts").read_text().splitlines():
         address, number, times = line.split()
         yield int(address), int(number), int(times)

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from tvm_sparse.errors import DeviceError
 
 _NEWEST, _OLDEST = 29, 17  # releases of LLVM that are looked for; 17 has the Neoverse N1
+_PATIENCE = 600.0  # seconds
 _REMEDY = "modelling cycles takes qemu's user mode and llvm-mca: apt-get install qemu-user llvm-19"
 
 
@@ -21,11 +22,20 @@ def run(command: list[str], text: str = "", folder: str | None = None) -> str:
     Raises
     ------
     DeviceError
-        If it fails.
+        If it fails, or does not end.
     """
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, check=False, cwd=folder
-    )
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            timeout=_PATIENCE,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(f"{command[0]} ran for more than {_PATIENCE:.0f} seconds") from error
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()[-1000:]
         raise DeviceError(f"{command[0]} failed with status {done.returncode}: {said}")
@@ -103,3 +113,17 @@ def zig() -> list[str]:
     if find_spec("ziglang") is None:
         raise DeviceError("expected ziglang, which links for ARM: pip install 'tvm-sparse[arm]'")
     return [sys.executable, "-m", "ziglang"]
+
+
+def demand() -> None:
+    """Look for all of them.
+
+    Raises
+    ------
+    DeviceError
+        If one is missing.
+    """
+    for tool in (qemu, compiler, zig):
+        tool()
+    for name in ("llvm-mca", "llvm-mc"):
+        llvm(name)

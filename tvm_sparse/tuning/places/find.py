@@ -10,7 +10,7 @@ from tvm_sparse.errors import DeviceError
 from tvm_sparse.tuning.places.here import Here
 from tvm_sparse.tuning.places.place import Place
 
-Runner = Literal["ssh", "adb"]
+Runner = Literal["ssh", "adb", "cycles"]
 
 
 def find(
@@ -28,8 +28,9 @@ def find(
     target : str, path, Target or tvm.target.Target
     tracker, key : str, optional
         ``HOST`` or ``HOST:PORT`` of TVM's tracker, and what the boards are called there.
-    runner : {"ssh", "adb"}, optional
-        How a machine without TVM is reached.
+    runner : {"ssh", "adb", "cycles"}, optional
+        How a machine without TVM is reached; or that none is, and cycles are modelled, see
+        `tvm_sparse.cycles`.
     host : str, optional
         For ssh e.g. ``pi@192.168.1.20``; for adb a phone's serial number, where there are several.
     cpus : sequence of int
@@ -46,6 +47,8 @@ def find(
     if runner is not None or host is not None or cpus:
         if tracker is not None or key is not None:
             raise DeviceError("expected a tracker and a key, or a runner and a host, not both")
+        if runner == "cycles":
+            return _modelled(target, host, cpus)
         return _by_shell(target, runner, host, cpus)
     if tracker is None and key is None:
         return Here(targets.load_here(target))
@@ -72,6 +75,15 @@ def _by_shell(target: Any, runner: Runner | None, host: str | None, cpus: Sequen
     if runner == "ssh" and host is not None:
         return programs(profile, Ssh(host), cpus)
     raise DeviceError(
-        "expected runner='ssh' with a host, e.g. 'pi@192.168.1.20', or runner='adb', "
+        "expected runner='ssh' with a host, e.g. 'pi@192.168.1.20', runner='adb' or 'cycles', "
         f"got runner={runner!r}, host={host!r}"
     )
+
+
+def _modelled(target: Any, host: str | None, cpus: Sequence[int]) -> Place:
+    """Return a core whose cycles are modelled."""
+    from tvm_sparse.tuning.places.modelled import ModelledCore
+
+    if host is not None or cpus:
+        raise DeviceError("cycles are modelled here: expected no host and no cpus with them")
+    return ModelledCore(targets.load(target))
