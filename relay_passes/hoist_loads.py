@@ -28,6 +28,7 @@ _TAPS = 8  # that are multiplied at a time: what a loop costs is shared by so ma
 _FEWEST = 4  # multiply-adds of a loop that is worth it
 _LANES = 4  # weights that are loaded at a time
 _LINE = 64  # bytes
+_INDICES = ("int32", "int64")
 _WEIGHTS = "weights"  # what vectors of them are called
 
 
@@ -95,7 +96,8 @@ def _is_multiply_add(node: Any) -> bool:
     if not isinstance(node, tirx.BufferStore) or node.buffer.scope() != "local":
         return False
     value = node.value
-    return isinstance(value, tirx.Add) and isinstance(value.b, tirx.Mul)
+    is_float = str(value.ty.dtype).startswith("float")
+    return is_float and isinstance(value, tirx.Add) and isinstance(value.b, tirx.Mul)
 
 
 def _is_other(node: Any) -> bool:
@@ -160,8 +162,8 @@ class Loads:
 
     def _index(self, load: Any) -> Any:
         """Return the variable of a load of an integer; any other load as it is."""
-        is_integer = str(load.ty.dtype).startswith("int")
-        return self._bound(load, "index", self.indices) if is_integer else load
+        is_index = str(load.ty.dtype) in _INDICES and load.source.scope() != "local"
+        return self._bound(load, "index", self.indices) if is_index else load
 
     def _factor(self, load: Any) -> Any:
         """Return the variable of a weight or an input, or one lane of a vector of weights."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
 from support import kernels
 from support.formats import pruned
+from tvm_sparse import implement, targets
 from tvm_sparse.formats.protocol import Block
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
@@ -48,3 +50,13 @@ def test_dense_kernels_equal_the_dense_operator(which: str, x86: Target) -> None
     weight, x = kernels.weights(layer), kernels.inputs(layer)
     actual = kernels.run_dense(layer, weight, x, target)
     kernels.assert_close(actual, kernels.reference(layer, x, weight), 1e-5)
+
+
+def test_each_of_eight_taps_loads_and_then_multiplies() -> None:
+    layer, target = LAYERS["1×1"], targets.load("rpi3")
+    weight = pruned(kernels.weights(layer), "one_by_n", (4,), density=0.5)
+    choice = kernels.stored_as(layer, weight, "one_by_n", (4,), target)
+    text = kernels.assembly(implement.sparse(choice, weight).func, target)
+    found = re.findall(r"^\s+(ldp|ldr|fmla)\s+[qv]", text, re.MULTILINE)
+    order = "".join("m" if name == "fmla" else "l" for name in found)
+    assert re.search("(l{2,}m{8,}){8}", order)
