@@ -20,12 +20,14 @@ _PLACES = {
     "bits": "vector",
     "registers": "vector",
     "permute": "vector",
+    "by_element": "vector",
     "l1": "cache",
     "l2": "cache",
     "line": "cache",
     "fma_per_cycle": "rates",
     "loads_per_cycle": "rates",
     "tap": "rates",
+    "list_load": "rates",
     "ghz": "rates",
     "gbytes": "rates",
     "cores": "cpu",
@@ -49,6 +51,9 @@ class Target:
     permute : str
         LLVM's intrinsic that takes a vector of floats and one of lane numbers, of which it ignores
         all but the lowest bits, and returns the floats of these lanes; empty if there is none.
+    by_element : int
+        Weights of a vector that multiply-adds take one by one; what is left over is broadcast,
+        which takes as long as a multiply-add. 0 where broadcasting takes nothing but loads.
     l1, l2, line : int
         Bytes of a core's data caches and of a cache line.
     fma_per_cycle, loads_per_cycle : float
@@ -56,6 +61,8 @@ class Target:
     tap : float
         Cycles that a tap takes at least besides its multiply-adds; 0 if the cost formula's own
         constants hold.
+    list_load : float
+        Cycles of a load unit that a load takes in lists of single weights.
     ghz, gbytes : float
         Clock under vector load (GHz), and memory bandwidth of one core (GB/s).
     cores : int
@@ -71,12 +78,14 @@ class Target:
     bits: int = 128
     registers: int = 16
     permute: str = ""
+    by_element: int = 0
     l1: int = 32 << 10
     l2: int = 256 << 10
     line: int = 64
     fma_per_cycle: float = 2.0
     loads_per_cycle: float = 2.0
     tap: float = 0.0
+    list_load: float = 1.9
     ghz: float = 3.0
     gbytes: float = 12.0
     cores: int = 1

@@ -249,7 +249,8 @@ def _product(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
 def _tap(plane: Plane, tile: Tile, part: tuple[int, int], target: Target) -> float:
     """Return the cycles of one tap of one register tile."""
     layer, filters, (vectors, tail) = plane.layer, tile.filters, part
-    multiply = (filters * vectors + tail) / target.fma_per_cycle
+    broadcasts = filters % target.by_element if target.by_element else 0
+    multiply = (filters * vectors + tail + broadcasts) / target.fma_per_cycle
     aligned = 1.0 if plane.flat else 2.0
     load = (filters + vectors * aligned + tail + bool(tail)) / target.loads_per_cycle
     span = vectors * tile.lanes + (0 if plane.flat else 2 * plane.reach[0] * tile.lanes)

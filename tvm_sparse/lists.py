@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 _L1_SHARE = 0.75  # share of L1 that holds inputs
-_LOAD = 1.9  # cycles that a load takes of one load unit
 _UNALIGNED = 1.4  # loads of a vector that begins anywhere
 _DRAW = 0.55  # cycles to draw a vector from L2
 _LIST = 2.0  # cycles to begin and end a list
@@ -55,8 +54,8 @@ def _tap(plane: Plane, channels: int, lanes: int, target: Target) -> float:
     """Return the cycles of one tap of one register tile, among so many channels."""
     vectors = lanes / target.lanes
     loads = vectors * (1.0 if plane.reach == (0, 0) else _UNALIGNED) + 1
-    load = _LOAD * loads / target.loads_per_cycle
+    load = target.list_load * loads / target.loads_per_cycle
     multiply = vectors / target.fma_per_cycle
     inputs = plane.touched(lanes) * channels * 4
     missing = max(0.0, 1 - _L1_SHARE * target.l1 / inputs)
-    return max(load, multiply) + missing * vectors * target.bits / 512 * _DRAW
+    return target.tap + max(load, multiply) + missing * vectors * target.bits / 512 * _DRAW
