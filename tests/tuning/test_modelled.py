@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,6 @@ def test_only_cores_that_are_modelled_can_be_tuned_so() -> None:
         ({"runner": "cycles", "host": "pi"}, "expected no host and no cpus"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(options: dict[str, str], said: str) -> None:
+def test_what_does_not_fit_together_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(DeviceError, match=said):
         find("rpi4", **options)
