@@ -158,7 +158,7 @@ def test_code_that_a_board_cannot_run_is_refused(board: Machine) -> None:
 def test_a_machine_is_named_by_what_reaches_it() -> None:
     with pytest.raises(DeviceError, match="expected runner='ssh' with a host"):
         find("rpi4", runner="ssh")
-    with pytest.raises(DeviceError, match="a tracker and a key, or a runner, not both"):
+    with pytest.raises(DeviceError, match="a tracker and a key, or a runner and a host, not both"):
         find("rpi4", tracker="lab", key="rpi4", runner="adb")
     command = ["tune", "none.onnx", "--target", "rpi4", "--host", "pi@board", "--cpus", "4,5"]
     assert "got runner=None, host='pi@board'" in str(CliRunner().invoke(app, command).exception)

@@ -13,7 +13,7 @@ from tvm_sparse.errors import DeviceError
 def demand() -> None:
     """Skip the test where a tool is missing, but fail in CI."""
     try:
-        tools.qemu(), tools.llvm("llvm-mca"), tools.llvm("llvm-mc"), tools.compiler(), tools.zig()
+        tools.demand()
     except DeviceError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))

@@ -54,8 +54,9 @@ def test_only_cores_that_are_modelled_can_be_tuned_so() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"runner": "guess"}, "expected runner='ssh' with a host.*got runner='guess'"),
-        ({"runner": "cycles", "key": "rpi4"}, "a tracker and a key, or a runner, not both"),
+        ({"runner": "guess"}, "runner='adb' or 'cycles', got runner='guess'"),
+        ({"runner": "cycles", "key": "rpi4"}, "or a runner and a host, not both"),
+        ({"runner": "cycles", "host": "pi"}, "expected no host and no cpus"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(options: dict[str, Any], said: str) -> None:

@@ -17,7 +17,7 @@ Measuring = Annotated[
 Called = Annotated[str | None, typer.Option(help="What the boards are called there.")]
 Runner = Annotated[
     Literal["ssh", "adb", "cycles"] | None,
-    typer.Option(help="Measure on a machine without TVM, or model cycles of ARM without a board."),
+    typer.Option(help="Measure on a machine without TVM; or model the cycles of an ARM core."),
 ]
 Host = Annotated[
     str | None, typer.Option(help="For ssh, e.g. pi@192.168.1.20; for adb, a serial number.")

@@ -113,3 +113,17 @@ def zig() -> list[str]:
     if find_spec("ziglang") is None:
         raise DeviceError("expected ziglang, which links for ARM: pip install 'tvm-sparse[arm]'")
     return [sys.executable, "-m", "ziglang"]
+
+
+def demand() -> None:
+    """Look for all of them.
+
+    Raises
+    ------
+    DeviceError
+        If one is missing.
+    """
+    for tool in (qemu, compiler, zig):
+        tool()
+    for name in ("llvm-mca", "llvm-mc"):
+        llvm(name)

@@ -73,7 +73,7 @@ def tune(
     runner, host, cpus : optional
         A machine without TVM: ``"ssh"`` and e.g. ``pi@192.168.1.20``, or ``"adb"`` and, if there
         are several phones, a serial number; CPUs that threads are pinned to, e.g. ``(4, 5, 6, 7)``.
-        ``"cycles"``: where no board is at hand, kernels are ranked by the cycles that are modelled
+        ``"cycles"``, where no board is at hand: kernels are ranked by the cycles that are modelled
         for the target's core; `tvm_sparse.cycles` says what the model leaves out.
     workers : int, optional
         Processes that compile, by default one a core.

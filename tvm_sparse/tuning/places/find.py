@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from tvm_sparse import targets
 from tvm_sparse.errors import DeviceError
-from tvm_sparse.targets import Target
 from tvm_sparse.tuning.places.here import Here
 from tvm_sparse.tuning.places.place import Place
 
@@ -22,7 +21,7 @@ def find(
     host: str | None = None,
     cpus: Sequence[int] = (),
 ) -> Place:
-    """Return where kernels for a target are measured: here, on boards, or in a model of cores.
+    """Return where kernels for a target are measured: here, or on boards.
 
     Parameters
     ----------
@@ -30,8 +29,8 @@ def find(
     tracker, key : str, optional
         ``HOST`` or ``HOST:PORT`` of TVM's tracker, and what the boards are called there.
     runner : {"ssh", "adb", "cycles"}, optional
-        How a machine without TVM is reached; ``"cycles"``: nothing is measured, cycles are modelled
-        (`tvm_sparse.cycles`).
+        How a machine without TVM is reached; or that none is, and cycles are modelled, see
+        `tvm_sparse.cycles`.
     host : str, optional
         For ssh e.g. ``pi@192.168.1.20``; for adb a phone's serial number, where there are several.
     cpus : sequence of int
@@ -47,8 +46,10 @@ def find(
     """
     if runner is not None or host is not None or cpus:
         if tracker is not None or key is not None:
-            raise DeviceError("expected a tracker and a key, or a runner, not both")
-        return _by(runner, targets.load(target), host, cpus)
+            raise DeviceError("expected a tracker and a key, or a runner and a host, not both")
+        if runner == "cycles":
+            return _modelled(target, host, cpus)
+        return _by_shell(target, runner, host, cpus)
     if tracker is None and key is None:
         return Here(targets.load_here(target))
     if tracker is None or key is None:
@@ -62,21 +63,27 @@ def find(
     return boards(targets.load(target), Address.parse(tracker), key)
 
 
-def _by(runner: Runner | None, target: Target, host: str | None, cpus: Sequence[int]) -> Place:
-    """Return the place of a runner that is no board of a tracker's."""
-    if runner == "cycles" and host is None and not cpus:
-        from tvm_sparse.tuning.places.modelled import ModelledCore
-
-        return ModelledCore(target)
+def _by_shell(target: Any, runner: Runner | None, host: str | None, cpus: Sequence[int]) -> Place:
+    """Return a machine that runs static programs."""
     from tvm_sparse.shells.adb import Adb
     from tvm_sparse.shells.ssh import Ssh
     from tvm_sparse.tuning.places.programs import programs
 
+    profile = targets.load(target)
     if runner == "adb":
-        return programs(target, Adb(host or ""), cpus)
+        return programs(profile, Adb(host or ""), cpus)
     if runner == "ssh" and host is not None:
-        return programs(target, Ssh(host), cpus)
+        return programs(profile, Ssh(host), cpus)
     raise DeviceError(
-        "expected runner='ssh' with a host, e.g. 'pi@192.168.1.20', runner='adb', or "
-        f"runner='cycles' alone, got runner={runner!r}, host={host!r}, cpus={tuple(cpus)!r}"
+        "expected runner='ssh' with a host, e.g. 'pi@192.168.1.20', runner='adb' or 'cycles', "
+        f"got runner={runner!r}, host={host!r}"
     )
+
+
+def _modelled(target: Any, host: str | None, cpus: Sequence[int]) -> Place:
+    """Return a core whose cycles are modelled."""
+    from tvm_sparse.tuning.places.modelled import ModelledCore
+
+    if host is not None or cpus:
+        raise DeviceError("cycles are modelled here: expected no host and no cpus with them")
+    return ModelledCore(targets.load(target))
