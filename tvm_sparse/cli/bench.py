@@ -195,6 +195,39 @@ def spaces(
 
 
 @app.command()
+def integers(
+    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50; none if empty.")] = "",
+    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50, one thread.")] = "",
+    schemes: Annotated[
+        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
+    ] = "block_punched-4x4",
+    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    threads: _Threads = "1",
+    rounds: _Rounds = 15,
+    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
+    size: Annotated[
+        int, typer.Option(help="Height and width of the image; 224 is full size.")
+    ] = 224,
+    as_json: Json = False,
+) -> None:
+    """Measure layers and networks in int8, against ours in float32 and other engines in int8.
+
+    Example: `tvm-sparse bench integers --names resnet50 --sets resnet50 --zeros 80,90`
+    """
+    from tvm_sparse.bench.integers import measure_layers, measure_network
+
+    crossed = _schemes(schemes, zeros)
+    with _rows(as_json, "integers_table") as rows, stages() as tell:
+        for name in filter(None, sets.split(",")):
+            tell(f"layers of {name}")
+            rows.extend(measure_layers(name, crossed, rounds, limit))
+        for number in _numbers_of_threads(threads):
+            for name in filter(None, names.split(",")):
+                tell(f"{name}, {number} threads")
+                rows.extend(measure_network(name, crossed, number, rounds, size))
+
+
+@app.command()
 def latency(
     table: Annotated[Path, typer.Option(help="A folder that `profile` wrote.")],
     names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,vit; none if empty.")] = "",
