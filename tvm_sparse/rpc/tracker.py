@@ -84,5 +84,6 @@ def _telling(tracker: Address) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         raise DeviceError(
             f"no tracker at {tracker}: {error}; start one with "
-            f"`python -m tvm.exec.rpc_tracker --host 0.0.0.0 --port {tracker.port}`"
+            f"`python -m tvm.exec.rpc_tracker --host 0.0.0.0 --port {tracker.port} "
+            f"--port-end {tracker.port + 1}`"
         ) from error
