@@ -34,11 +34,14 @@ class Points:
         The tensors that become bytes, and whose range decides: of a pooled tensor, that before it.
     axes : dict of variable to int
         The axis of the channels of `tensors`.
+    floats : list of str
+        Which layers stay in float, and why.
     """
 
     layers: dict[relax.Var, Layer] = field(default_factory=dict)
     tensors: dict[relax.Var, relax.Var] = field(default_factory=dict)
     axes: dict[relax.Var, int] = field(default_factory=dict)
+    floats: list[str] = field(default_factory=list)
 
 
 def find(uses: expr.Uses, names: dict[str, str], skip: frozenset[str] = frozenset()) -> Points:
@@ -58,11 +61,16 @@ def find(uses: expr.Uses, names: dict[str, str], skip: frozenset[str] = frozense
         name = names.get(var.name, var.name)
         if expr.op_name(call) not in (layers.CONV, layers.LINEAR) or name in skip:
             continue
-        layer = layers.layer_of(call, uses.constant(call.args[1]), name)
-        data = call.args[0]
-        if isinstance(layer, Layer) and not words.objection(layer) and _is_var(data):
-            points.layers[var] = layer
-            _add(uses, points, data, 1 if layer.op == "conv2d" else -1)
+        weight, data = uses.constant(call.args[1]), call.args[0]
+        if weight is None or not _is_var(data):
+            continue
+        layer = layers.layer_of(call, weight, name)
+        why = words.objection(layer) if isinstance(layer, Layer) else layer
+        if why or not isinstance(layer, Layer):
+            points.floats.append(f"{name} stays in float: {why}")
+            continue
+        points.layers[var] = layer
+        _add(uses, points, data, 1 if layer.op == "conv2d" else -1)
     for var in list(points.tensors):
         _add_summand(uses, points, var)
     return points

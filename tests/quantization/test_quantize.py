@@ -43,6 +43,13 @@ def test_the_mean_that_rounding_takes_away_is_given_back() -> None:
     assert error(True) < 0.5 * error(False)
 
 
+def test_layers_whose_channels_are_no_words_stay_in_float_and_are_named() -> None:
+    net = nn.Sequential(nn.Conv2d(6, 12, 3, groups=3), nn.ReLU(), nn.Conv2d(12, 8, 1)).eval()
+    compiled = ts.build(ts.quantize(net, [torch.rand(1, 6, 9, 9)]))
+    assert {row.name: row.is_integer for row in compiled.report} == {"0": False, "2": True}
+    assert "0 stays in float: groups of 2 channels are no whole words of 4" in compiled.report.notes
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

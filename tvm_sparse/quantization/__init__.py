@@ -99,6 +99,8 @@ def quantize(
         means = {var: seen[var].means for var in seen}
         corrections = _corrections(uses, points, weights, means)
     mod = insert_quantization.insert(mod, points, bytes_, weights, corrections)
+    for why in points.floats:
+        mod = record.note(mod, why)
     return relax.transform.ConvertToDataflow()(mod)
 
 
