@@ -21,6 +21,7 @@ from tvm_sparse.schedules import (
     elementwise,
     fallback,
     matmul,
+    outputs,
     panels,
     rowwise,
     tiles,
@@ -54,7 +55,7 @@ def gpu_rules() -> list[ScheduleRule]:
     """Return the rules for GPUs: ours, then TVM's."""
     gpu = s_tir.dlight.gpu
     stock = (gpu.Matmul(), gpu.GEMV(), gpu.Reduction(), gpu.GeneralReduction(), gpu.Fallback())
-    return [_Rule(workgroups.rule), *stock]
+    return [_Rule(workgroups.rule), _Rule(outputs.rule), *stock]
 
 
 class _Rule(ScheduleRule):

@@ -18,7 +18,9 @@ from tvm_sparse.layer import Layer
 _THREADS = 128  # every device of Vulkan's allows so many in a workgroup
 _SHARED = 4096  # floats: every device lets a workgroup share so many
 _FILTERS = 32  # of a workgroup: they share what it copies
+_POSITIONS = 64  # of a workgroup, if the output has so many
 _LANES = 4
+_ACROSS = 16  # threads along x below which each computes fewer positions
 _CHANNELS = 32
 
 
@@ -113,7 +115,7 @@ def fitting(layer: Layer, filters: int) -> Workgroup | None:
         P, the filters of a block.
     """
     height, width = _tile(layer)
-    lanes = min(_LANES, width)
+    lanes = min(_LANES, width, max(height * width // _ACROSS, 1))
     across = height * width // lanes
     blocks = min(_FILTERS // filters, _THREADS // across, _power(-(-layer.filters // filters)))
     channels = min(_CHANNELS, _power(layer.channels))
@@ -133,9 +135,13 @@ def fitting(layer: Layer, filters: int) -> Workgroup | None:
 
 
 def _tile(layer: Layer) -> tuple[int, int]:
+    """Return height and width: as square as the output is, because taps reach around the tile."""
     if layer.op == "linear":
-        return 1, min(64, _power(layer.positions))
-    return min(8, _power(layer.output[1])), min(8, _power(layer.output[2]))
+        return 1, min(_POSITIONS, _power(layer.positions))
+    high, wide = (_power(size) for size in layer.output[1:])
+    height = min(8, high)
+    width = min(_POSITIONS // height, wide)
+    return min(_POSITIONS // width, high), width
 
 
 def _power(size: int) -> int:
