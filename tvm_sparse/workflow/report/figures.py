@@ -28,7 +28,7 @@ def pareto(found: Found) -> Figure:
     dense = found.made[0].verified["dense"] * 1e3
     left.plot(dense, found.train["accuracy"] * 100, "*", color=_INK, markersize=12)
     _label(left, "dense", dense, found.train["accuracy"] * 100)
-    for strategy in dict.fromkeys(one.strategy for one in found.made):
+    for turn, strategy in enumerate(dict.fromkeys(one.strategy for one in found.made)):
         mine = sorted(
             (one.verified["sparse"] * 1e3, one.verified["accuracy"] * 100, one.name)
             for one in found.made
@@ -37,7 +37,7 @@ def pareto(found: Found) -> Figure:
         style = {"color": _color(strategy), "marker": _MARKS.get(strategy, "o")}
         left.plot([m[0] for m in mine], [m[1] for m in mine], "-", label=strategy, **style)
         for ms, share, name in mine:
-            _label(left, name.split()[1], ms, share)
+            _label(left, name.split()[1], ms, share, above=turn % 2 == 0)
     left.set(xlabel="measured latency, ms", ylabel="test accuracy, %", title="what was built")
     shares = [found.train["accuracy"], *(one.verified["accuracy"] for one in found.made)]
     room = 100 * max(0.3 * (max(shares) - min(shares)), 0.005)
@@ -91,10 +91,10 @@ def accuracy_of_predictions(found: Found) -> Figure:
     _band(left, [k["measured"] * 1e6 for k in kernels])
     left.set(xscale="log", yscale="log", xlabel="measured, µs", ylabel="predicted, µs")
     left.set_title("kernels")
-    for made in found.made:
+    for turn, made in enumerate(found.made):
         x, y = made.verified["sparse"] * 1e3, made.verified["predicted"] * 1e3
         right.plot(x, y, _MARKS.get(made.strategy, "o"), color=_color(made.strategy))
-        _label(right, f"{made.name} ({y / x - 1:+.0%})", x, y)
+        _label(right, f"{made.name} ({y / x - 1:+.0%})", x, y, above=turn % 2 == 0)
     _band(right, [made.verified["sparse"] * 1e3 for made in found.made])
     right.set(xlabel="measured, ms", ylabel="predicted, ms", title="whole networks")
     right.margins(0.2)
@@ -203,8 +203,9 @@ def _band(axes: Axes, values: Sequence[float]) -> None:
     axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color=_GRID, zorder=0, label="±10 %")
 
 
-def _label(axes: Axes, text: str, x: float, y: float) -> None:
-    axes.annotate(text, (x, y), (5, 4), textcoords="offset points", fontsize=8, color=_INK)
+def _label(axes: Axes, text: str, x: float, y: float, above: bool = True) -> None:
+    offset = (5, 4 if above else -12)
+    axes.annotate(text, (x, y), offset, textcoords="offset points", fontsize=8, color=_INK)
 
 
 def _color(strategy: str) -> str:
