@@ -19,7 +19,7 @@ from tvm_sparse.rpc.address import Address
 from tvm_sparse.rpc.board import board, losses
 
 pytestmark = [pytest.mark.arm, pytest.mark.rpc, pytest.mark.xdist_group("boards")]
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "boards.md"
 RPI4 = targets.load("rpi4")
 X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
 
@@ -68,10 +68,10 @@ def test_a_pruned_network_computes_the_same_on_a_board(tracker: Address, rpi4: s
     kernels.assert_close(actual, network(x).detach().numpy())
 
 
-def test_the_code_of_the_readme_runs_on_a_board(
+def test_the_code_of_its_page_runs_on_a_board(
     tracker: Address, rpi4: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    *_, code = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    *_, code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     here = code.replace('"192.168.1.10", 9190', f'"{tracker.host}", {tracker.port}')
     assert here != code
     shown = {"compiled": built(rpi4), "x": X.numpy()}
