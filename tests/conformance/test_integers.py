@@ -9,7 +9,7 @@ import pytest
 import torch
 import tvm
 
-from support import integers, kernels
+from support import bounds, integers, kernels
 from support.layers import LAYERS, conv
 from tvm_sparse import implement, words
 from tvm_sparse.integer import Bytes, Integers
@@ -82,6 +82,14 @@ def test_a_residual_is_added_before_rounding(which: str, x86: Target) -> None:
 def test_cpus_without_dot_products_give_the_same_bytes(which: str, target: Target) -> None:
     layer = LAYERS[which]
     check(layer, integers.numbers(layer), target, block=4)
+
+
+@pytest.mark.parametrize("which", FEW)
+def test_kernels_stay_inside_their_buffers(which: str, x86: Target) -> None:
+    layer = LAYERS[which]
+    numbers, x = integers.numbers(layer), integers.inputs(layer)
+    actual = integers.run(layer, numbers, x, x86, lowering=bounds.NAME)
+    np.testing.assert_array_equal(actual, integers.reference(layer, x, numbers))
 
 
 @pytest.mark.parametrize("which", ["ragged 3×3", "linear, many rows"])

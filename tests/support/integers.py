@@ -16,6 +16,7 @@ from tvm_sparse.implement_integer import implement
 from tvm_sparse.integer import Bytes, Integers
 from tvm_sparse.integer_choice import IntegerChoice, choose
 from tvm_sparse.layer import Layer
+from tvm_sparse.relay_passes import code_generation
 from tvm_sparse.targets import Target
 
 Array = npt.NDArray[Any]
@@ -82,10 +83,11 @@ def run(
     target: Target,
     residual: Array | None = None,
     block: int | None = None,
+    lowering: str = code_generation.NAME,
 ) -> Array:
     """Compile and run a kernel; outputs start as 0xAA, so that none is left out."""
     bound = implement(chosen(layer, given, target, block), given)
-    function = kernels.compiled(bound.func, target)
+    function = kernels.compiled(bound.func, target, lowering)
     arguments = [to_words(layer, x), *bound.constants]
     if residual is not None:
         arguments.append(to_words(_output(layer), residual))
