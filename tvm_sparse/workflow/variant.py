@@ -23,6 +23,7 @@ from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.pruning.training import Training
 from tvm_sparse.tuning.tune import tune
 from tvm_sparse.workflow import measure, training
+from tvm_sparse.workflow.correction import corrected
 from tvm_sparse.workflow.folder import Folder, Result, folder_of, named
 from tvm_sparse.workflow.shared import Shared
 
@@ -131,8 +132,10 @@ class Variant:
     ) -> tuple[Budget, Plan]:
         """Return the budget to ask a strategy for so that the wanted one is met, and its plan."""
         plan = self._planned(strategy, asked)
+        tries: list[tuple[float, float]] = []
         for _ in range(times):
             share = self._share(plan, wanted)
+            tries.append((asked.value, share))
             tried.append(
                 {
                     "strategy": strategy,
@@ -143,8 +146,8 @@ class Variant:
             )
             if _SHORT <= share <= _LONG:
                 break
-            power = 1 if wanted.kind == "speedup" else -1
-            better = replace(asked, value=asked.value * (1.005 / share) ** power)
+            slope = 1 if wanted.kind == "speedup" else -1
+            better = replace(asked, value=corrected(tries, slope))
             try:
                 asked, plan = better, self._planned(strategy, better)
             except PlanError:  # the correction is out of reach: the last plan has to do
