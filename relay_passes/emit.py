@@ -30,7 +30,7 @@ def layer_call(
     if len(layer.input) > 1:
         x = builder.emit(relax.op.reshape(x, (rows, channels)))
     x = builder.emit(relax.op.permute_dims(x))
-    kind = relax.TensorType((filters, rows), "float32")
+    kind = relax.TensorType((filters, rows), call.ty.dtype)
     y = builder.emit(kernel_call(builder, bound.func, bound.name, [x, *constants(bound)], kind))
     y = relax.op.permute_dims(y)
     if len(layer.input) > 1:

@@ -25,13 +25,22 @@ from tvm_sparse.relay_passes import expr
 Emit = Callable[[relax.Expr], relax.Var]
 
 
+@tvm.transform.module_pass(opt_level=0, name="SpellActivations")
+class SpellActivations:
+    """Spell out smooth activations."""
+
+    def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        """Rewrite every Relax function."""
+        return expr.rewrite_functions(mod, lambda mod, func: expr.Rebind(mod, _changes(func)))
+
+
 @tvm.transform.module_pass(opt_level=0, name="ExpandActivations")
 class ExpandActivations:
     """Spell out smooth activations, then use TVM's fast exp, tanh, erf and softmax."""
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function."""
-        mod = expr.rewrite_functions(mod, lambda mod, func: expr.Rebind(mod, _changes(func)))
+        mod = tvm.transform.Sequential([SpellActivations()])(mod)
         fast = relax.transform.FastMathTransform()(mod)
         return fast.with_attrs(dict(mod.attrs)) if mod.attrs else fast
 

@@ -41,6 +41,7 @@ _UNARY: dict[str, Callable[..., Any]] = {
     "relax.abs": np.abs,
     "relax.exp": np.exp,
     "relax.isnan": np.isnan,
+    "relax.astype": np.asarray,  # all results get the type of their call
 }
 _RESHAPE = {"relax.reshape", "relax.squeeze", "relax.expand_dims", "relax.flatten"}
 
@@ -69,7 +70,8 @@ class _Folder(PyExprMutator):
         if any(value is None for value in values):
             return call
         result = _evaluate(call, name, values)
-        return expr.const(np.asarray(result, dtype=str(call.ty.dtype)))
+        with np.errstate(over="ignore"):
+            return expr.const(np.asarray(result, dtype=str(call.ty.dtype)))
 
 
 def _evaluate(call: relax.Call, name: str, values: list[Any]) -> Any:

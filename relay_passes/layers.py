@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from tvm import relax
 
 from tvm_sparse.layer import Layer
@@ -13,7 +15,7 @@ CONV, LINEAR = "relax.nn.conv2d", "relax.matmul"
 POOLS = ("relax.nn.max_pool2d", "relax.nn.avg_pool2d")
 
 
-def layer_of(call: relax.Call, weight: Any, name: str) -> Layer | str:
+def layer_of(call: relax.Call, weight: Any, name: str, halves: bool = False) -> Layer | str:
     """Return the layer that a call computes, or why it is not one of ours.
 
     Parameters
@@ -24,19 +26,30 @@ def layer_of(call: relax.Call, weight: Any, name: str) -> Layer | str:
         The value of its second argument, if that is constant.
     name : str
         What the layer is called in reports.
+    halves : bool
+        Whether float16 tensors are welcome too.
     """
     if weight is None:
         return "its weight is not constant"
-    if not expr.is_float32(call) or not expr.is_float32(call.args[0]):
+    dtype = _dtype(call, halves)
+    if dtype is None or dtype != _dtype(call.args[0], halves):
         return f"expected float32 tensors of static shape, got {call.args[0].ty}"
-    if expr.op_name(call) == LINEAR:
-        return _linear(call, weight, name)
-    return _conv2d(call, weight, name)
+    read = _linear if expr.op_name(call) == LINEAR else _conv2d
+    layer = read(call, weight, name)
+    return replace(layer, dtype=dtype) if isinstance(layer, Layer) else layer
+
+
+def _dtype(value: relax.Expr, halves: bool) -> str | None:
+    """Return the type of a tensor's elements, or None if it is not one of ours."""
+    if expr.shape(value) is None:
+        return None
+    dtype = str(value.ty.dtype)
+    return dtype if dtype == "float32" or (halves and dtype == "float16") else None
 
 
 def weight_of(layer: Layer, value: Any) -> Any:
-    """Return a call's constant second argument as a weight of its layer, filters first."""
-    return value.T if layer.op == "linear" else value
+    """Return a call's constant second argument as a float32 weight of its layer, filters first."""
+    return (value.T if layer.op == "linear" else value).astype(np.float32, copy=False)
 
 
 def _linear(call: relax.Call, weight: Any, name: str) -> Layer | str:
@@ -64,10 +77,10 @@ def _conv2d(call: relax.Call, weight: Any, name: str) -> Layer | str:
     )
 
 
-def window_of(call: relax.Call) -> Layer | None:
+def window_of(call: relax.Call, halves: bool = False) -> Layer | None:
     """Return the window of a pooling call as a depthwise layer, or None if it is not ours."""
     shape, output, attrs = expr.shape(call.args[0]), expr.shape(call), call.attrs
-    if shape is None or output is None or len(shape) != 4 or not expr.is_float32(call):
+    if shape is None or output is None or len(shape) != 4 or not _dtype(call, halves):
         return None
     if str(attrs.layout) != "NCHW" or str(attrs.out_layout or "NCHW") != "NCHW":
         return None
@@ -84,6 +97,7 @@ def window_of(call: relax.Call) -> Layer | None:
         padding=(top, left, bottom, right),
         dilation=dilation,
         groups=shape[1],
+        dtype=str(call.ty.dtype),
     )
     return layer if layer.output == (output[0], *output[2:]) else None
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
-from tvm_sparse import implement, kernel
+from tvm_sparse import halves, implement, kernel
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import emit, expr, layers, scope
 from tvm_sparse.targets import Target
@@ -47,17 +47,17 @@ def _changes(uses: expr.Uses, target: Target) -> dict[relax.Var, expr.Change]:
     for var, call in uses.values.items():
         name = expr.op_name(call)
         if name in layers.POOLS:
-            window = layers.window_of(call)
+            window = layers.window_of(call, target.has_halves)
             if window is not None:
                 changes[var] = functools.partial(_pool, window=window, target=target)
         elif name in (layers.CONV, layers.LINEAR):
             value = uses.constant(call.args[1])
-            layer = layers.layer_of(call, value, var.name)
+            layer = layers.layer_of(call, value, var.name, target.has_halves)
             if isinstance(layer, Layer):
-                best = kernel.dense(layer, target)
+                best = kernel.dense(layer, halves.unit(layer, target))
                 bound = implement.dense(layer, best, layers.weight_of(layer, value))
                 changes[var] = functools.partial(
-                    emit.layer_call, layer=layer, tile=best.tile, bound=bound
+                    emit.layer_call, layer=layer, tile=best.tile, bound=halves.typed(bound, layer)
                 )
     return changes
 
@@ -65,11 +65,12 @@ def _changes(uses: expr.Uses, target: Target) -> dict[relax.Var, expr.Change]:
 def _pool(
     call: relax.Call, builder: relax.BlockBuilder, window: Layer, target: Target
 ) -> relax.Expr:
-    best = kernel.by_channels(window, target)
+    best = kernel.by_channels(window, halves.unit(window, target))
     if expr.op_name(call) == "relax.nn.max_pool2d":
         bound = implement.max_pool(window, best)
     else:
         bound = implement.average_pool(window, best, _share(call, window))
+    bound = halves.typed(bound, window)
     args = [call.args[0], *emit.constants(bound)]
     return emit.kernel_call(builder, bound.func, bound.name, args, call.ty)
 

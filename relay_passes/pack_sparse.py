@@ -23,7 +23,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from tvm_sparse import implement
+from tvm_sparse import halves, implement
 from tvm_sparse.choose import Choice, choose, stay_dense
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
@@ -62,10 +62,11 @@ class PackSparse(scope.ForTarget):
         names = record.names(mod)
 
         def decide(layer: Layer, weight: Weight) -> Choice:
-            return self.choose(layer, weight, target)
+            return halves.noted(self.choose(layer, weight, halves.unit(layer, target)))
 
         def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
-            return _changes(uses, decide, names, rows, fuse_pooling.taken(uses, target))
+            pooled = fuse_pooling.taken(uses, target)
+            return _changes(uses, decide, names, rows, pooled, target.has_halves)
 
         mod = expr.rebind(mod, changes)
         return record.add(mod, rows)
@@ -77,28 +78,30 @@ def _changes(
     names: dict[str, str],
     rows: list[LayerReport],
     pooled: set[relax.Var],
+    has_halves: bool,
 ) -> dict[relax.Var, expr.Change]:
     changes: dict[relax.Var, expr.Change] = {}
     for var, call in uses.values.items():
         if expr.op_name(call) not in (layers.CONV, layers.LINEAR):
             continue
         value, name = uses.constant(call.args[1]), names.get(var.name, var.name)
-        layer = layers.layer_of(call, value, name)
+        layer = layers.layer_of(call, value, name, has_halves)
         if isinstance(layer, str):
             rows.extend([] if value is None else [_untouched(call, value, name, layer)])
             continue
+        assert value is not None  # or it were no layer of ours
         weight = layers.weight_of(layer, value)
         choice = decide(layer, weight)
         if choice.is_tuned_dense and var in pooled:
             choice = replace(choice, kernel=choice.dense, reason="its sums are pooled")
-        nbytes = weight.nbytes
+        nbytes = value.nbytes
         if choice.is_sparse or choice.is_tuned_dense:
-            bound = implement.chosen(choice, weight)
+            bound = halves.typed(implement.chosen(choice, weight), layer)
             nbytes = bound.nbytes if choice.is_sparse else nbytes
             changes[var] = functools.partial(
                 emit.layer_call, layer=layer, tile=choice.kernel.tile, bound=bound
             )
-        rows.append(_row(choice, weight, nbytes))
+        rows.append(_row(choice, value, nbytes))
     return changes
 
 

@@ -6,7 +6,7 @@ import tvm
 from tvm import relax
 
 from tvm_sparse.relay_passes import scope
-from tvm_sparse.relay_passes.expand_activations import ExpandActivations
+from tvm_sparse.relay_passes.expand_activations import ExpandActivations, SpellActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
 from tvm_sparse.relay_passes.fold_quantization import FoldQuantization
@@ -21,6 +21,7 @@ from tvm_sparse.relay_passes.pack_sparse import Decide, PackSparse
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.relay_passes.sink_transposes import SinkTransposes
+from tvm_sparse.relay_passes.spell_clips import SpellClips
 from tvm_sparse.relay_passes.tidy_views import TidyViews
 from tvm_sparse.relay_passes.widen_signals import WidenSignals
 from tvm_sparse.targets import Target
@@ -32,12 +33,24 @@ def simplify() -> list[tvm.transform.Pass]:
     return [*tidy, FoldConstants(), TidyViews(), WidenSignals(), FoldBatchNorm(), *tidy]
 
 
+def halve() -> list[tvm.transform.Pass]:
+    """Compute layers and what follows them in fp16; sums over many values, and exp, stay in fp32.
+
+    ::
+
+        y = R.nn.conv2d(x, w)    →    y = R.nn.conv2d(R.astype(x, "float16"), half of w)
+    """
+    mixed = relax.transform.ToMixedPrecision(out_dtype="float16")
+    return [SpellActivations(), SpellClips(), mixed, FoldConstants()]
+
+
 def lower(
-    target: Target, sparse: bool = True, decide: Decide | None = None
+    target: Target, sparse: bool = True, decide: Decide | None = None, halves: bool = False
 ) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
         *([RemoveDeadChannels()] if sparse else []),
+        *(halve() if halves else []),
         JoinSums(target, sparse),
         FuseAttention(target),
         FoldQuantization(target, sparse),
@@ -76,12 +89,12 @@ def finish() -> list[tvm.transform.Pass]:
 
 
 def passes(
-    target: Target, sparse: bool = True, decide: Decide | None = None
+    target: Target, sparse: bool = True, decide: Decide | None = None, halves: bool = False
 ) -> list[tvm.transform.Pass]:
-    """Return all passes in order; with ``sparse=False`` every layer stays dense."""
+    """Return all passes in order; parameters as `pipeline`."""
     return [
         *simplify(),
-        *lower(target, sparse, decide),
+        *lower(target, sparse, decide, halves),
         *fuse(),
         ScheduleFunctions(target),
         *finish(),
@@ -89,7 +102,10 @@ def passes(
 
 
 def pipeline(
-    target: Target | None = None, sparse: bool = True, decide: Decide | None = None
+    target: Target | None = None,
+    sparse: bool = True,
+    decide: Decide | None = None,
+    halves: bool = False,
 ) -> tvm.transform.Pass:
     """Return the whole pipeline as one pass, for ``relax.get_pipeline("tvm_sparse")``.
 
@@ -101,12 +117,14 @@ def pipeline(
         Whether to look for sparsity at all.
     decide : callable, optional
         How to compute each layer, see `PackSparse`; by default the cost formula's choice.
+    halves : bool
+        Whether to compute in fp16, on targets that multiply and add halves.
     """
 
     @tvm.transform.module_pass(opt_level=0, name="tvm_sparse")
     def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         profile = scope.current(target)
         with profile.to_tvm():
-            return tvm.transform.Sequential(passes(profile, sparse, decide))(mod)
+            return tvm.transform.Sequential(passes(profile, sparse, decide, halves))(mod)
 
     return run

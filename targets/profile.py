@@ -98,6 +98,24 @@ class Target:
         return self.bits // 32
 
     @property
+    def has_halves(self) -> bool:
+        """Whether it multiplies and adds halves, as many as fit into a register."""
+        return "+fullfp16" in self.tvm.get("mattr", ())
+
+    @property
+    def in_halves(self) -> Target:
+        """The profile of a machine for which a half is what a float is for this one."""
+        return replace(
+            self,
+            bits=2 * self.bits,
+            by_element=2 * self.by_element,
+            l1=2 * self.l1,
+            l2=2 * self.l2,
+            line=2 * self.line,
+            gbytes=2 * self.gbytes,
+        )
+
+    @property
     def is_native(self) -> bool:
         """Whether the profile stands for the machine at hand."""
         return self.tvm.get("mcpu") == "native"

@@ -13,7 +13,7 @@ from tvm import relax
 from tvm_sparse import targets
 from tvm_sparse.artifact import Description, TensorInfo
 from tvm_sparse.compiled import Compiled
-from tvm_sparse.errors import ModelError
+from tvm_sparse.errors import ModelError, TargetError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.relay_passes import code_generation, expr, gpu_pipeline, pipeline, record
 from tvm_sparse.relay_passes.measure_footprint import measure_footprint
@@ -30,6 +30,7 @@ def build(
     masks: Mapping[str, Any] | None = None,
     sparse: bool = True,
     database: str | Path | Literal[False] | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
     progress: Callable[[str], None] | None = None,
 ) -> Compiled:
     """Compile a model whose weights contain zeros.
@@ -50,6 +51,9 @@ def build(
         measured to be fastest. Others, and all by default, get those of the records that come with
         this package, where these were measured on CPUs like this one. ``False``: measured records
         are not used.
+    dtype : {"float32", "float16"}
+        What layers compute in; ``"float16"`` where the target multiplies and adds halves (rpi5),
+        then with kernels that the cost formula chooses. Inputs and outputs stay as they are.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -74,14 +78,28 @@ def build(
     """
     tell = progress or (lambda stage: None)
     profile = targets.load(target)
+    halves = _in_halves(dtype, profile)
     tell("importing")
     mod = import_model(model, example_inputs, masks)
     if profile.is_gpu:
         return compile_module(mod, profile, gpu_pipeline.pipeline_of(profile, sparse), tell)
-    decide = None if database is False else tuned(database, profile, sparse)
+    decide = None if halves or database is False else tuned(database, profile, sparse)
     remark = "" if decide is None else packaged.remark(profile)
     mod = record.note(mod, remark) if remark else mod
-    return compile_module(mod, profile, pipeline.pipeline(profile, sparse, decide), tell)
+    return compile_module(mod, profile, pipeline.pipeline(profile, sparse, decide, halves), tell)
+
+
+def _in_halves(dtype: str, profile: Target) -> bool:
+    if dtype == "float32":
+        return False
+    if dtype != "float16":
+        raise ModelError(f"unknown dtype {dtype!r}: expected 'float32' or 'float16'")
+    if not profile.has_halves:
+        raise TargetError(
+            f"target {profile.name!r} does not multiply and add halves: build in float32, or for a "
+            "CPU that does, e.g. rpi5 (a profile's mattr says +fullfp16)"
+        )
+    return True
 
 
 def compile_module(

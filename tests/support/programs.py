@@ -16,6 +16,7 @@ Array = npt.NDArray[np.generic]
 BOARDS = {
     "rpi4": ("aarch64", "cortex-a72"),
     "armv7": ("arm", "cortex-a7"),
+    "rpi5": ("aarch64", "cortex-a76"),
     "android": ("aarch64", "cortex-a76"),
 }
 

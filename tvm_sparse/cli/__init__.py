@@ -64,6 +64,10 @@ def build(
         typer.Option(help="For TVM's runtime, or for a machine that has none."),
     ] = "library",
     dense: Annotated[bool, typer.Option(help="Ignore the zeros, for comparison.")] = False,
+    dtype: Annotated[
+        Literal["float32", "float16"],
+        typer.Option(help="What layers compute in; float16 on CPUs that multiply and add halves."),
+    ] = "float32",
     database: Annotated[
         Path | None, typer.Option(help="A folder that `tune` wrote: use what was measured.")
     ] = None,
@@ -86,7 +90,9 @@ def build(
 
         records: Path | Literal[False] | None = False if untuned else database
         given = model if quantize is None else _quantized(model, quantize, tell)
-        compiled = run(given, target, sparse=not dense, database=records, progress=tell)
+        compiled = run(
+            given, target, sparse=not dense, database=records, dtype=dtype, progress=tell
+        )
         tell("linking")
         path = compiled.export(output, kind)
     report = compiled.report
