@@ -177,14 +177,10 @@ class _Plan:
 
 
 def _row(choice: IntegerChoice, found: Found, nbytes: int) -> LayerReport:
-    layer, weight = choice.layer, found.numbers.weight
-    return LayerReport(
-        name=layer.name,
-        op=layer.op,
-        weight=layer.weight,
-        input=layer.input,
-        macs=layer.macs,
-        density=float((weight != 0).mean()),
+    weight = found.numbers.weight
+    return LayerReport.of(
+        choice.layer,
+        weight,
         found=str(choice.found),
         stored=str(choice.used),
         kernel=str(choice.kernel),

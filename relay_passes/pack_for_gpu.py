@@ -123,13 +123,9 @@ def _row(
     kernel = "TVM's own"
     if tile is not None:
         kernel = f"{tile.blocks}×{tile.filters} filters × {tile.height}×{tile.width}"
-    return LayerReport(
-        name=layer.name,
-        op=layer.op,
-        weight=layer.weight,
-        input=layer.input,
-        macs=layer.macs,
-        density=float((weight != 0).mean()),
+    return LayerReport.of(
+        layer,
+        weight,
         found=str(found),
         stored=f"block_punched-{tile.filters}x1" if tile is not None and skips else "dense",
         kernel=kernel,

@@ -106,14 +106,9 @@ def _changes(
 
 
 def _row(choice: Choice, weight: Any, nbytes: int) -> LayerReport:
-    layer = choice.layer
-    return LayerReport(
-        name=layer.name,
-        op=layer.op,
-        weight=layer.weight,
-        input=layer.input,
-        macs=layer.macs,
-        density=float((weight != 0).mean()),
+    return LayerReport.of(
+        choice.layer,
+        weight,
         found=str(choice.found),
         stored=choice.stored if choice.is_sparse else "dense",
         kernel=str(choice.kernel),

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy.typing as npt
+
 from tvm_sparse.footprint import Footprint
+from tvm_sparse.layer import Layer
 
 _COLUMNS = (
     ("layer", "name"),
@@ -64,6 +67,19 @@ class LayerReport:
     dense_nbytes: int
     seconds: float
     dense_seconds: float
+
+    @classmethod
+    def of(cls, layer: Layer, weight: npt.NDArray[Any], **decided: Any) -> LayerReport:
+        """Return the row of a layer; `decided` is what its shape and weight do not tell."""
+        return cls(
+            name=layer.name,
+            op=layer.op,
+            weight=layer.weight,
+            input=layer.input,
+            macs=layer.macs,
+            density=float((weight != 0).mean()),
+            **decided,
+        )
 
     @property
     def is_sparse(self) -> bool:

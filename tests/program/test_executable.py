@@ -18,19 +18,10 @@ from tvm_sparse.errors import ArtifactError, ModelError
 X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
 
 
-def small() -> nn.Module:
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 24, 1), nn.ReLU()]
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10)]
-    found = nn.Sequential(*layers).eval()
-    ts.prune(found, "one_by_n-4@0.2")
-    return found
-
-
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network for a Raspberry Pi 4, and its input beside it."""
-    compiled = ts.build(small(), "rpi4", example_inputs=X)
+    compiled = ts.build(models.small(), "rpi4", example_inputs=X)
     path = compiled.export(tmp_path_factory.mktemp("program") / "model", kind="executable")
     np.save(path.with_name("x.npy"), X.numpy())
     return path
@@ -65,10 +56,10 @@ def test_a_network_computes_the_same(name: str, scheme: str, target: str, tmp_pa
 
 @pytest.mark.arm
 def test_a_phone_computes_the_same(tmp_path: Path) -> None:
-    compiled = ts.build(small(), "android", example_inputs=X)
+    compiled = ts.build(models.small(), "android", example_inputs=X)
     path = compiled.export(tmp_path / "model", kind="executable")
     (y,) = programs.outputs(path, [X.numpy()], 1, target="android")
-    kernels.assert_close(y, small()(X).detach().numpy())
+    kernels.assert_close(y, models.small()(X).detach().numpy())
 
 
 @pytest.mark.arm
@@ -76,7 +67,7 @@ def test_a_phone_computes_the_same(tmp_path: Path) -> None:
 def test_threads_compute_the_same_run_after_run(program: Path, threads: str) -> None:
     options = ["--threads", threads, "--repeat", "20", "--time"]
     (y,) = programs.outputs(program, [X.numpy()], 1, *options)
-    kernels.assert_close(y, small()(X).detach().numpy())
+    kernels.assert_close(y, models.small()(X).detach().numpy())
 
 
 def test_an_executable_for_this_machine_runs_here(tmp_path: Path) -> None:

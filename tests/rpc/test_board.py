@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import tvm_sparse as ts
-from support import emulated, faults, kernels
+from support import emulated, faults, kernels, models
 from tvm_sparse import link, targets
 from tvm_sparse.bench import networks
 from tvm_sparse.compiled import Compiled
@@ -24,17 +23,8 @@ RPI4 = targets.load("rpi4")
 X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
 
 
-def model() -> nn.Module:
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 24, 1), nn.ReLU()]
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10)]
-    found = nn.Sequential(*layers).eval()
-    ts.prune(found, "one_by_n-4@0.2")
-    return found
-
-
 def built(target: str) -> Compiled:
-    return ts.build(model(), target, example_inputs=X)
+    return ts.build(models.small(), target, example_inputs=X)
 
 
 def test_a_board_is_listed_and_tells_what_it_is(tracker: Address, rpi4: str) -> None:
@@ -53,7 +43,7 @@ def test_a_model_computes_the_same_on_a_board(tracker: Address, rpi4: str) -> No
         remote = held.load(built("rpi4"))
         actual, times = remote(X.numpy()), remote.seconds(X.numpy(), number=1, repeat=2)
         del remote
-    kernels.assert_close(actual, model()(X).detach().numpy())
+    kernels.assert_close(actual, models.small()(X).detach().numpy())
     assert len(times) == 2
     assert min(times) > 0
 
@@ -76,7 +66,7 @@ def test_the_code_of_its_page_runs_on_a_board(
     assert here != code
     shown = {"compiled": built(rpi4), "x": X.numpy()}
     exec(here, shown)
-    kernels.assert_close(shown["y"], model()(X).detach().numpy())
+    kernels.assert_close(shown["y"], models.small()(X).detach().numpy())
     assert len(capsys.readouterr().out.split(",")) == 3  # times
 
 

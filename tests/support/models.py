@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+import tvm_sparse as ts
+
 
 def settle(model: nn.Module) -> nn.Module:
     """Give batch norm non-trivial statistics and parameters, and switch to inference."""
@@ -69,3 +71,13 @@ def mixed() -> tuple[nn.Module, Tensor]:
         nn.Softmax(dim=-1),
     )
     return settle(model), torch.randn(2, 3, 37, 41)
+
+
+def small() -> nn.Module:
+    """A pruned network for images (1, 16, 12, 12), small enough for an emulated board."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 24, 1), nn.ReLU()]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10)]
+    found = nn.Sequential(*layers).eval()
+    ts.prune(found, "one_by_n-4@0.2")
+    return found

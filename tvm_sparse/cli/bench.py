@@ -23,12 +23,20 @@ LAYER_SETS = "resnet50 resnext50 mobilenet_v2 vgg16 bert vit"
 
 _Rounds = Annotated[int, typer.Option(help="Rounds in which every engine runs in turn.", min=1)]
 _Threads = Annotated[str, typer.Option(help="Numbers of threads, e.g. 1,all.")]
+_Sets = Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")]
+_Names = Annotated[str, typer.Option(help="Networks, e.g. resnet50,vit.")]
+_Schemes = Annotated[
+    str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
+]
+_Zeros = Annotated[str, typer.Option(help="Sparsities in percent.")]
+_Limit = Annotated[int | None, typer.Option(help="Only the first layers of a set.")]
+_Size = Annotated[int, typer.Option(help="Height and width of the image; 224 is full size.")]
 
 
 @app.command()
 def layers(
-    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")] = "resnet50",
-    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "0,50,70,80,90,95",
+    sets: _Sets = "resnet50",
+    zeros: _Zeros = "0,50,70,80,90,95",
     filters: Annotated[str, typer.Option(help="Filters that share zeros.")] = "1,4,8,16",
     schemes: Annotated[
         str,
@@ -36,7 +44,7 @@ def layers(
     ] = "",
     threads: _Threads = "1,all",
     rounds: _Rounds = 15,
-    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
+    limit: _Limit = None,
     as_json: Json = False,
 ) -> None:
     """Measure layers one by one, at several sparsities and block sizes, or in other schemes.
@@ -61,16 +69,12 @@ def layers(
 
 @app.command()
 def networks(
-    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,vgg16.")] = "resnet50",
-    schemes: Annotated[
-        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
-    ] = "block_punched-8x4,one_by_n-4",
-    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    names: _Names = "resnet50",
+    schemes: _Schemes = "block_punched-8x4,one_by_n-4",
+    zeros: _Zeros = "80",
     threads: _Threads = "1,all",
     rounds: _Rounds = 15,
-    size: Annotated[
-        int, typer.Option(help="Height and width of the image; 224 is full size.")
-    ] = 224,
+    size: _Size = 224,
     as_json: Json = False,
 ) -> None:
     """Measure whole networks, pruned, against dense engines.
@@ -90,14 +94,14 @@ def networks(
 
 @app.command()
 def regret(
-    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")] = "resnet50",
-    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "50,80,90",
+    sets: _Sets = "resnet50",
+    zeros: _Zeros = "50,80,90",
     schemes: Annotated[
         str, typer.Option(help="How to prune, without densities.")
     ] = "unstructured,block-4x1,block-8x1,one_by_n-4,block_punched-8x4",
     threads: _Threads = "1",
     rounds: _Rounds = 15,
-    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
+    limit: _Limit = None,
     as_json: Json = False,
 ) -> None:
     """Measure what the cost formula's choices cost: the time beyond that of the best candidate.
@@ -138,18 +142,14 @@ def ranking(
 @app.command()
 def tune(
     database: Annotated[Path, typer.Argument(help="A folder, made when missing.")],
-    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")] = "",
-    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,vgg16.")] = "",
-    schemes: Annotated[
-        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
-    ] = "block_punched-8x4,one_by_n-4",
-    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    sets: _Sets = "",
+    names: _Names = "",
+    schemes: _Schemes = "block_punched-8x4,one_by_n-4",
+    zeros: _Zeros = "80",
     trials: Annotated[int, typer.Option(help="Kernels to measure a kind of layer.", min=1)] = 64,
     time: Annotated[float | None, typer.Option(help="Seconds to search at most.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
-    size: Annotated[
-        int, typer.Option(help="Height and width of the image; 224 is full size.")
-    ] = 224,
+    limit: _Limit = None,
+    size: _Size = 224,
 ) -> None:
     """Tune the layers of the bench; `merge --compact` makes a database to be packaged of it.
 
@@ -161,9 +161,10 @@ def tune(
     from tvm_sparse.tuning.tune import tune_tasks
 
     profile = targets.load("x86")
-    chosen = [[name for name in text.split(",") if name] for text in (sets, names)]
     with stages() as tell:
-        found = tasks(chosen[0], chosen[1], _schemes(schemes, zeros), profile, limit, size, tell)
+        found = tasks(
+            _named(sets), _named(names), _schemes(schemes, zeros), profile, limit, size, tell
+        )
     with tuning_bar() as show:
         tune_tasks(found, profile, database, trials, time, tell=show)
     print(f"wrote {database}: {len(found)} kinds of layers")
@@ -171,15 +172,11 @@ def tune(
 
 @app.command()
 def spaces(
-    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,bert.")] = "resnet50",
-    schemes: Annotated[
-        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
-    ] = "one_by_n-4",
-    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    names: _Names = "resnet50",
+    schemes: _Schemes = "one_by_n-4",
+    zeros: _Zeros = "80",
     samples: Annotated[int, typer.Option(help="Kernels to build from each space.", min=1)] = 1,
-    size: Annotated[
-        int, typer.Option(help="Height and width of the image; 224 is full size.")
-    ] = 224,
+    size: _Size = 224,
     as_json: Json = False,
 ) -> None:
     """Draw samples from the design spaces of tuning, and tell which share are valid kernels.
@@ -196,18 +193,14 @@ def spaces(
 
 @app.command()
 def integers(
-    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50; none if empty.")] = "",
-    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50, one thread.")] = "",
-    schemes: Annotated[
-        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
-    ] = "block_punched-4x4",
-    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    names: _Names = "",
+    sets: _Sets = "",
+    schemes: _Schemes = "block_punched-4x4",
+    zeros: _Zeros = "80",
     threads: _Threads = "1",
     rounds: _Rounds = 15,
-    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
-    size: Annotated[
-        int, typer.Option(help="Height and width of the image; 224 is full size.")
-    ] = 224,
+    limit: _Limit = None,
+    size: _Size = 224,
     as_json: Json = False,
 ) -> None:
     """Measure layers and networks in int8, against ours in float32 and other engines in int8.
@@ -218,11 +211,11 @@ def integers(
 
     crossed = _schemes(schemes, zeros)
     with _rows(as_json, "integers_table") as rows, stages() as tell:
-        for name in filter(None, sets.split(",")):
+        for name in _named(sets):
             tell(f"layers of {name}")
             rows.extend(measure_layers(name, crossed, rounds, limit))
         for number in _numbers_of_threads(threads):
-            for name in filter(None, names.split(",")):
+            for name in _named(names):
                 tell(f"{name}, {number} threads")
                 rows.extend(measure_network(name, crossed, number, rounds, size))
 
@@ -230,14 +223,12 @@ def integers(
 @app.command()
 def latency(
     table: Annotated[Path, typer.Option(help="A folder that `profile` wrote.")],
-    names: Annotated[str, typer.Option(help="Networks, e.g. resnet50,vit; none if empty.")] = "",
+    names: _Names = "",
     schemes: Annotated[
         str, typer.Option(help="How to prune, with @DENSITY.")
     ] = "one_by_n-4@0.15,one_by_n-8@0.3",
     rounds: _Rounds = 15,
-    size: Annotated[
-        int, typer.Option(help="Height and width of the image; 224 is full size.")
-    ] = 224,
+    size: _Size = 224,
     target: Annotated[str, typer.Option(help="The target that was profiled.")] = "x86",
     as_json: Json = False,
 ) -> None:
@@ -251,7 +242,7 @@ def latency(
     from tvm_sparse.profiling.predictor import held_out
     from tvm_sparse.profiling.read import read
 
-    opened, wanted = read(table, target), [name for name in names.split(",") if name]
+    opened, wanted = read(table, target), _named(names)
     rows: list[Any] = []
     with stages() as tell:
         tell("leaving cells out")
@@ -273,19 +264,15 @@ def latency(
 
 @app.command()
 def cycles(
-    sets: Annotated[str, typer.Option(help="Layer sets, e.g. resnet50,bert.")] = "",
-    names: Annotated[str, typer.Option(help="Networks, e.g. mobilenet_v2.")] = "",
-    schemes: Annotated[
-        str, typer.Option(help="How to prune; with @DENSITY, or at each of the sparsities.")
-    ] = "one_by_n-4",
-    zeros: Annotated[str, typer.Option(help="Sparsities in percent.")] = "80",
+    sets: _Sets = "",
+    names: _Names = "",
+    schemes: _Schemes = "one_by_n-4",
+    zeros: _Zeros = "80",
     target_names: Annotated[
         str, typer.Option("--targets", help="Profiles of ARM boards: rpi3, rpi4, rpi5.")
     ] = "rpi4,rpi5",
-    limit: Annotated[int | None, typer.Option(help="Only the first layers of a set.")] = None,
-    size: Annotated[
-        int, typer.Option(help="Height and width of the image; 224 is full size.")
-    ] = 224,
+    limit: _Limit = None,
+    size: _Size = 224,
     as_json: Json = False,
 ) -> None:
     """Model cycles on ARM cores without a board: instructions counted by qemu, costs by llvm-mca.
@@ -296,9 +283,9 @@ def cycles(
 
     crossed, boards = _schemes(schemes, zeros), target_names.split(",")
     with _rows(as_json, "cycles_table") as rows, stages() as tell:
-        for name in filter(None, sets.split(",")):
+        for name in _named(sets):
             rows.extend(model_layers(name, crossed, boards, limit, tell))
-        for name in filter(None, names.split(",")):
+        for name in _named(names):
             rows.extend(model_network(name, crossed, boards, size, tell))
 
 
@@ -325,6 +312,11 @@ def _print_rows(rows: list[Any], as_json: bool, writer: str) -> None:
         print_json(table.to_json(rows))
     else:
         print(table.markdown(rows))
+
+
+def _named(text: str) -> list[str]:
+    """Return the names of a list, none if it is empty."""
+    return [name for name in text.split(",") if name]
 
 
 def _schemes(schemes: str, zeros: str) -> list[str]:

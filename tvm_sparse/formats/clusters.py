@@ -81,3 +81,27 @@ def _overlap(taps: Mask) -> Weight:
     chosen = np.random.default_rng(0).permutation(n)[:_SAMPLE] if n > _SAMPLE else np.arange(n)
     kept = taps[:, chosen].astype(np.float32)
     return np.asarray(kept @ kept.T)
+
+
+def densest(scores: Weight, sets: list[Filters], weights: int) -> Mask:
+    """Return which weights stay: of all sets and taps those of the highest mean score, whole.
+
+    Parameters
+    ----------
+    scores : array of shape (F, n)
+    sets : list of int array
+        Filters that keep the same taps.
+    weights : int
+        That stay at most; one tap of a set always does.
+    """
+    means = np.stack([scores[members].mean(axis=0) for members in sets])
+    sizes = np.repeat([len(members) for members in sets], scores.shape[1])
+    ranked = np.argsort(-means, axis=None, kind="stable")
+    enough = np.cumsum(sizes[ranked]) <= weights
+    enough[0] = True
+    kept = np.zeros(means.size, bool)
+    kept[ranked[enough]] = True
+    keep = np.zeros(scores.shape, bool)
+    for members, taps in zip(sets, kept.reshape(means.shape), strict=True):
+        keep[members] = taps
+    return keep

@@ -48,16 +48,7 @@ class Regrouped(SparseFormat):
         self.check(scores.shape, block)
         matrix = scores.reshape(len(scores), -1).astype(np.float64)
         sets = clusters.even(matrix >= np.quantile(matrix, 1 - density), _SIZE)
-        means = np.stack([matrix[members].mean(axis=0) for members in sets])
-        sizes = np.repeat([len(members) for members in sets], matrix.shape[1])
-        ranked = np.argsort(-means, axis=None, kind="stable")
-        enough = np.cumsum(sizes[ranked]) <= round(density * matrix.size)
-        enough[0] = True
-        kept = np.zeros(means.size, bool)
-        kept[ranked[enough]] = True
-        keep = np.zeros(matrix.shape, bool)
-        for members, taps in zip(sets, kept.reshape(means.shape), strict=True):
-            keep[members] = taps
+        keep = clusters.densest(matrix, sets, round(density * matrix.size))
         return keep.reshape(scores.shape)
 
     def fits(self, weight: Weight, block: Block = ()) -> bool:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 
+from tvm_sparse.formats import clusters
 from tvm_sparse.formats.protocol import Mask, Weight
 from tvm_sparse.pruning import partition
 from tvm_sparse.pruning.pruners.lottery import State
@@ -63,14 +63,5 @@ def blocks(ticket: Weight, filters: int) -> Mask:
     """
     matrix = ticket.reshape(len(ticket), -1)
     sets = partition.partition(matrix >= 1, max(filters, 4))
-    means = np.stack([matrix[members].mean(axis=0) for members in sets])
-    sizes = np.repeat([len(members) for members in sets], matrix.shape[1])
-    ranked = np.argsort(-means, axis=None, kind="stable")
-    enough = np.cumsum(sizes[ranked]) <= (matrix >= 1).sum()
-    enough[0] = True
-    kept = np.zeros(means.size, bool)
-    kept[ranked[enough]] = True
-    keep = np.zeros(matrix.shape, bool)
-    for members, taps in zip(sets, kept.reshape(means.shape), strict=True):
-        keep[members] = taps
+    keep = clusters.densest(matrix, sets, int((matrix >= 1).sum()))
     return keep.reshape(ticket.shape)
