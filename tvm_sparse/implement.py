@@ -20,6 +20,7 @@ from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
 from tvm_sparse.rows import RowBlocks, from_matrix
 from tvm_sparse.slices import in_slices
+from tvm_sparse.spread import spread
 from tvm_sparse.tile import PanelTile, Tile, WindowTile
 
 Array = npt.NDArray[Any]
@@ -75,7 +76,7 @@ def sparse(choice: Choice, weight: Weight) -> Implementation:
     if not rows.in_order(layer.filters):
         rows, *row = _with_zero_row(rows, layer)
     tile = shares.chunks(tile, rows.lengths, rows.filters)
-    rows = in_slices(rows, layer, tile.slice)
+    rows = in_slices(spread(rows, layer), layer, tile.slice)
     func = positions.sparse(layer, plane, tile, rows)
     return _bound(func, name, rows.values, plane.offsets()[rows.taps], rows.ptr, *row)
 
@@ -122,6 +123,7 @@ def _two_parts(choice: Choice, tile: Tile, weight: Weight) -> Implementation:
     rest = replace(rest, groups=layer.groups)
     strays = rest.lengths.reshape(core.blocks, core.filters).sum(axis=1) // core.filters
     core_tile = shares.chunks(core_tile, core.lengths + strays, core.filters)
+    core = spread(core, layer)
     tile = replace(tile, chunk=core_tile.chunk)
     func = parts.sparse(layer, plane, (core_tile, tile), core, rest)
     offsets = plane.offsets()

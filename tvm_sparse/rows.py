@@ -45,7 +45,7 @@ class RowBlocks:
         Where each block's taps begin.
     taps : int32 array of shape (n,)
         Tap numbers, each at most once in a block. They ascend within a block, but for formats that
-        put the taps of one kernel pattern together.
+        put the taps of one kernel pattern together, and after `tvm_sparse.spread`.
     values : array of shape (n, P)
         The weights; zeros where a block stores a tap that not all of its filters keep.
     order : int32 array of shape (B * P,)
