@@ -27,14 +27,14 @@ class Chunked:
 
     Parameters
     ----------
-    values : float32 array of shape (taps, P)
+    values : array of shape (taps, P)
     offset : int32 array of shape (taps,)
         See `Workgroup.offsets`.
     ptr : int32 array of shape (blocks * chunks + 1,)
         The number of blocks is a multiple of what a workgroup computes side by side.
     """
 
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.generic]
     offset: npt.NDArray[np.int32]
     ptr: npt.NDArray[np.int32]
 
@@ -43,27 +43,33 @@ class Chunked:
         """Taps of the longest part of a block."""
         return int(np.diff(self.ptr).max(initial=0))
 
+    def rows(self, layer: Layer, tile: Workgroup) -> int:
+        """Return the filters of all blocks, those that only fill up a workgroup included."""
+        return (len(self.ptr) - 1) // tile.chunks(layer) * tile.filters
+
     @property
     def arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
         """The arrays in the order in which kernels take them."""
         return (self.values, self.offset, self.ptr)
 
 
-def best(layer: Layer, weight: Weight) -> tuple[Workgroup, float] | None:
+def best(
+    layer: Layer, weight: Weight, sizes: tuple[int, ...] = FILTERS
+) -> tuple[Workgroup, float] | None:
     """Return the workgroup that is predicted to be fastest, and its cost for one position.
 
-    None if the layer has groups, or no workgroup fits it.
+    None if no workgroup fits the layer.
 
     Parameters
     ----------
     layer : Layer
-    weight : float32 array of shape ``layer.weight``
+    weight : array of shape ``layer.weight``
+    sizes : tuple of int
+        How many filters may share their taps.
     """
-    if layer.groups > 1:
-        return None
     kept = weight.reshape(layer.filters, -1) != 0
     found = []
-    for filters in FILTERS:
+    for filters in sizes:
         tile = fitting(layer, filters)
         if tile is not None:
             found.append((_taps(kept, filters) * (_TAP + filters), tile))
@@ -84,7 +90,7 @@ def pack(layer: Layer, tile: Workgroup, weight: Weight, every: bool = False) -> 
     ptr = np.searchsorted(part, np.arange(blocks * chunks + 1)).astype(np.int32)
     values, taps = rows.values, rows.taps
     if not len(taps):  # TIR has no empty buffers
-        values, taps = np.zeros((1, tile.filters), np.float32), np.zeros(1, np.int32)
+        values, taps = np.zeros((1, tile.filters), weight.dtype), np.zeros(1, np.int32)
     return Chunked(values=values, offset=tile.offsets(layer)[taps], ptr=ptr)
 
 

@@ -93,6 +93,8 @@ class Op(IntEnum):
     BitwiseXor = 198
     BitwiseAnd = 199
     Not = 200
+    BitFieldSExtract = 202
+    BitFieldUExtract = 203
     BitCount = 205
     ControlBarrier = 224
     AtomicIAdd = 234
@@ -103,6 +105,7 @@ class Op(IntEnum):
     BranchConditional = 250
     Return = 253
     SDot = 4450
+    SUDot = 4452
 
 
 class Glsl(IntEnum):
@@ -155,7 +158,8 @@ class Capability(IntEnum):
     Int8 = 39
     StorageBuffer16BitAccess = 4433
     StorageBuffer8BitAccess = 4448
-    DotProductInput4x8Bit = 6018
+    DotProductInput4x8Bit = 6017
+    DotProductInput4x8BitPacked = 6018
     DotProduct = 6019
 
 

@@ -25,6 +25,7 @@ _NEEDS = {
     Capability.StorageBuffer16BitAccess: ("supports_16bit_buffer", "SPV_KHR_16bit_storage"),
     Capability.StorageBuffer8BitAccess: ("supports_8bit_buffer", "SPV_KHR_8bit_storage"),
     Capability.DotProduct: ("supports_integer_dot_product", "SPV_KHR_integer_dot_product"),
+    Capability.DotProductInput4x8BitPacked: ("supports_integer_dot_product", ""),
     Capability.DotProductInput4x8Bit: ("supports_integer_dot_product", ""),
 }
 _OF_FLOATS = {16: Capability.Float16, 64: Capability.Float64}
