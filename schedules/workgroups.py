@@ -24,7 +24,7 @@ from tvm import s_tir, tirx
 from tvm.target import Target
 
 from tvm_sparse.algorithms.workgroups import KEY
-from tvm_sparse.schedules import loops
+from tvm_sparse.schedules import loops, row_order
 from tvm_sparse.workgroup import Workgroup
 
 
@@ -36,7 +36,8 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
         return None
     axes, word = (int(sizes.pop(name)) for name in ("axes", "word"))
     tile = Workgroup(**{name: int(size) for name, size in sizes.items()})
-    last = _inline_epilogue(sch)
+    sch = _over_rows(sch, _inline_epilogue(sch))
+    last = loops.blocks(sch)[-1]
     lane = _BINDS[axes](sch, last, tile, word)
     _stage(sch, _accumulate(sch, lane), tile)
     return sch
@@ -49,6 +50,14 @@ def _inline_epilogue(sch: s_tir.Schedule) -> Any:
         if sch.get(block).name_hint not in ("stage", "product"):
             sch.compute_inline(block)
     return last
+
+
+def _over_rows(sch: s_tir.Schedule, last: Any) -> s_tir.Schedule:
+    """Return the schedule with outputs stored row by row, in whichever order rows stand."""
+    (sums,) = sch.get(sch.get_sblock("product")).writes
+    func = sch.mod["main"]
+    changed = row_order.by_rows(func, sch.get(last), sums.source)
+    return sch if changed is func else s_tir.Schedule(changed)
 
 
 def _bind_image(sch: s_tir.Schedule, last: Any, tile: Workgroup, word: int) -> Any:

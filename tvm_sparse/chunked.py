@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tvm_sparse import row_order
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.rows import from_matrix
@@ -20,7 +21,7 @@ _TAP = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Chunked:
-    """A weight as blocks of consecutive filters that share taps.
+    """A weight as blocks of filters that share taps.
 
     Block ``b`` accumulates ``values[j, i] * input[offset[j]]`` in chunk ``c`` of its input for
     ``ptr[b * chunks + c] <= j < ptr[b * chunks + c + 1]``.
@@ -32,11 +33,14 @@ class Chunked:
         See `Workgroup.offsets`.
     ptr : int32 array of shape (blocks * chunks + 1,)
         The number of blocks is a multiple of what a workgroup computes side by side.
+    order : int32 array of shape (F,), optional
+        The filter of each row, if that is another one.
     """
 
     values: npt.NDArray[np.generic]
     offset: npt.NDArray[np.int32]
     ptr: npt.NDArray[np.int32]
+    order: npt.NDArray[np.int32] | None = None
 
     @property
     def longest(self) -> int:
@@ -50,7 +54,10 @@ class Chunked:
     @property
     def arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
         """The arrays in the order in which kernels take them."""
-        return (self.values, self.offset, self.ptr)
+        found = (self.values, self.offset, self.ptr)
+        if self.order is None:
+            return found
+        return (*found, np.stack([np.argsort(self.order).astype(np.int32), self.order]))
 
 
 def best(
@@ -72,7 +79,9 @@ def best(
     for filters in sizes:
         tile = fitting(layer, filters)
         if tile is not None:
-            found.append((_taps(kept, filters) * (_TAP + filters), tile))
+            order = row_order.found(layer, tile, kept)
+            rows = kept if order is None else kept[order]
+            found.append((_taps(rows, filters) * (_TAP + filters), tile))
     if not found:
         return None
     cost, tile = min(found, key=lambda pair: pair[0])
@@ -82,6 +91,8 @@ def best(
 def pack(layer: Layer, tile: Workgroup, weight: Weight, every: bool = False) -> Chunked:
     """Pack a weight for a workgroup; with `every`, zeros too."""
     matrix = weight.reshape(layer.filters, -1)
+    order = None if every else row_order.found(layer, tile, matrix != 0)
+    matrix = matrix if order is None else matrix[order]
     rows = from_matrix(matrix, (matrix != 0) | every, tile.filters)
     chunks, wide = tile.chunks(layer), tile.channels * layer.kernel[0] * layer.kernel[1]
     block = np.repeat(np.arange(rows.blocks), np.diff(rows.ptr))
@@ -91,7 +102,7 @@ def pack(layer: Layer, tile: Workgroup, weight: Weight, every: bool = False) -> 
     values, taps = rows.values, rows.taps
     if not len(taps):  # TIR has no empty buffers
         values, taps = np.zeros((1, tile.filters), weight.dtype), np.zeros(1, np.int32)
-    return Chunked(values=values, offset=tile.offsets(layer)[taps], ptr=ptr)
+    return Chunked(values=values, offset=tile.offsets(layer)[taps], ptr=ptr, order=order)
 
 
 def _taps(kept: npt.NDArray[np.bool_], filters: int) -> int:

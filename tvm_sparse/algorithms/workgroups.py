@@ -32,7 +32,9 @@ def product(layer: Layer, tile: Workgroup, weight: Chunked):
     Returns
     -------
     PrimFunc
-        Of (X, values (taps, P), offset (taps,) int32, ptr (blocks * chunks + 1,) int32, Y).
+        Of (X, values (taps, P), offset (taps,) int32, ptr (blocks * chunks + 1,) int32, Y),
+        with (2, F) int32 before Y if rows stand in another order: the row of each filter, and the
+        filter of each row.
         X and Y have the shapes of the operator's input and output.
     """
     x_shape, y_shape = shapes(layer)
@@ -43,22 +45,49 @@ def product(layer: Layer, tile: Workgroup, weight: Chunked):
     multiply = _multiplying(layer, tile, weight)
     store = (_store_matrix if layer.op == "linear" else _store_image)(layer, tile)
 
-    @T.prim_func(s_tir=True, private=True)
-    def sparse_product(
-        X: T.Buffer(x_shape, dtype),
-        values: T.Buffer((taps, block), dtype),
-        offset: T.Buffer((taps,), "int32"),
-        ptr: T.Buffer((parts + 1,), "int32"),
-        Y: T.Buffer(y_shape, dtype),
-    ):
-        T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+    filters = T.int64(layer.filters)
+
+    @T.macro
+    def body(X, values, offset, ptr, rows_of, Y):
         S = T.sblock_alloc_buffer((batch, down, across, chunks, space), dtype)
         A = T.sblock_alloc_buffer((batch, down, across, rows, lanes), "float32")
         stage(X, S)
         multiply(A, S, values, offset, ptr)
-        store(A, Y)
+        store(A, rows_of, Y)
 
-    return sparse_product
+    if weight.order is None:
+
+        @T.prim_func(s_tir=True, private=True)
+        def sparse_product(
+            X: T.Buffer(x_shape, dtype),
+            values: T.Buffer((taps, block), dtype),
+            offset: T.Buffer((taps,), "int32"),
+            ptr: T.Buffer((parts + 1,), "int32"),
+            Y: T.Buffer(y_shape, dtype),
+        ):
+            T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+            body(X, values, offset, ptr, None, Y)
+
+        return sparse_product
+
+    @T.prim_func(s_tir=True, private=True)
+    def sparse_product_of_rows(
+        X: T.Buffer(x_shape, dtype),
+        values: T.Buffer((taps, block), dtype),
+        offset: T.Buffer((taps,), "int32"),
+        ptr: T.Buffer((parts + 1,), "int32"),
+        rows_of: T.Buffer((2, filters), "int32"),
+        Y: T.Buffer(y_shape, dtype),
+    ):
+        T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+        body(X, values, offset, ptr, rows_of, Y)
+
+    return sparse_product_of_rows
+
+
+def _row(rows_of, o):
+    """Return the row of a filter."""
+    return o if rows_of is None else T.Cast("int64", rows_of[0, o])
 
 
 def shapes(layer: Layer):
@@ -154,11 +183,11 @@ def _store_image(layer, tile):
     dtype, filters = layer.dtype, T.int64(layer.filters)
 
     @T.macro
-    def store(A, Y):
+    def store(A, rows_of, Y):
         for b, o, y, x in T.grid(batch, filters, height, width):
             with T.sblock("store"):
                 vb, vo, vy, vx = T.axis.remap("SSSS", [b, o, y, x])
-                Y[vb, vo, vy, vx] = T.Cast(dtype, at_pixel(A, tile, vb, vo, vy, vx))
+                Y[vb, vo, vy, vx] = T.Cast(dtype, at_pixel(A, tile, vb, _row(rows_of, vo), vy, vx))
 
     return store
 
@@ -174,19 +203,19 @@ def _store_matrix(layer, tile):
     if len(leading) == 1:
 
         @T.macro
-        def store(A, Y):
+        def store(A, rows_of, Y):
             for x, o in T.grid(leading[0], filters):
                 with T.sblock("store"):
                     vx, vo = T.axis.remap("SS", [x, o])
-                    Y[vx, vo] = lane(A, (vx,), vo)
+                    Y[vx, vo] = lane(A, (vx,), _row(rows_of, vo))
 
         return store
 
     @T.macro
-    def store_nested(A, Y):
+    def store_nested(A, rows_of, Y):
         for y, x, o in T.grid(leading[0], leading[1], filters):
             with T.sblock("store"):
                 vy, vx, vo = T.axis.remap("SSS", [y, x, o])
-                Y[vy, vx, vo] = lane(A, (vy, vx), vo)
+                Y[vy, vx, vo] = lane(A, (vy, vx), _row(rows_of, vo))
 
     return store_nested
