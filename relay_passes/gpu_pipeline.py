@@ -7,7 +7,7 @@ from tvm import relax
 from tvm.relax.backend import gpu_generic
 from tvm.s_tir import dlight
 
-from tvm_sparse.relay_passes import gpu_scans, pipeline, scope
+from tvm_sparse.relay_passes import gpu_code_generation, gpu_scans, pipeline, scope
 from tvm_sparse.relay_passes.fold_quantization import FoldQuantization
 from tvm_sparse.relay_passes.narrow_indices import NarrowIndices
 from tvm_sparse.relay_passes.pack_for_gpu import PackForGpu
@@ -15,6 +15,8 @@ from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.tighten_loops import TightenLoops
 from tvm_sparse.schedules import gpu_rules
 from tvm_sparse.targets import Target
+
+LOWERING = gpu_code_generation.NAME  # how scheduled kernels are lowered
 
 
 def lower(target: Target, sparse: bool, halves: bool = False) -> list[tvm.transform.Pass]:

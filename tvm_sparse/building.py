@@ -131,7 +131,7 @@ def compile_module(
     main = mod["main"]
     mod = passes(mod)
     progress("generating code")
-    lowering = "s_tir" if profile.is_gpu else code_generation.NAME
+    lowering = gpu_pipeline.LOWERING if profile.is_gpu else code_generation.NAME
     executable = tvm.compile(mod, profile.to_tvm(), relax_pipeline=None, tir_pipeline=lowering)
     report = record.read(mod)
     report.footprint = measure_footprint(mod, profile.cores)

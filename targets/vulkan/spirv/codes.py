@@ -97,6 +97,8 @@ class Op(IntEnum):
     BitFieldUExtract = 203
     BitCount = 205
     ControlBarrier = 224
+    AtomicLoad = 227
+    AtomicCompareExchange = 230
     AtomicIAdd = 234
     LoopMerge = 246
     SelectionMerge = 247
@@ -104,6 +106,16 @@ class Op(IntEnum):
     Branch = 249
     BranchConditional = 250
     Return = 253
+    GroupNonUniformElect = 333
+    GroupNonUniformShuffleXor = 346
+    GroupNonUniformIAdd = 349
+    GroupNonUniformFAdd = 350
+    GroupNonUniformSMin = 353
+    GroupNonUniformUMin = 354
+    GroupNonUniformFMin = 355
+    GroupNonUniformSMax = 356
+    GroupNonUniformUMax = 357
+    GroupNonUniformFMax = 358
     SDot = 4450
     SUDot = 4452
 
@@ -156,6 +168,9 @@ class Capability(IntEnum):
     Int64 = 11
     Int16 = 22
     Int8 = 39
+    GroupNonUniform = 61
+    GroupNonUniformArithmetic = 63
+    GroupNonUniformShuffle = 65
     StorageBuffer16BitAccess = 4433
     StorageBuffer8BitAccess = 4448
     DotProductInput4x8Bit = 6017
@@ -179,6 +194,7 @@ class Decoration(IntEnum):
     Block = 2
     ArrayStride = 6
     BuiltIn = 11
+    Aliased = 20
     NonWritable = 24
     Binding = 33
     DescriptorSet = 34
@@ -190,3 +206,5 @@ class BuiltIn(IntEnum):
 
     WorkgroupId = 26
     LocalInvocationId = 27
+    NumSubgroups = 38
+    SubgroupId = 40

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm_sparse.targets.vulkan.spirv import intrinsics, memory
+from tvm_sparse.targets.vulkan.spirv import atomics, intrinsics, memory, subgroups
 from tvm_sparse.targets.vulkan.spirv.arithmetic import BINARY, binary, convert
 from tvm_sparse.targets.vulkan.spirv.body import Body
-from tvm_sparse.targets.vulkan.spirv.codes import Op, Storage
+from tvm_sparse.targets.vulkan.spirv.codes import Op
 from tvm_sparse.targets.vulkan.spirv.memory import Region
 from tvm_sparse.targets.vulkan.spirv.products import dot4, dp4a
 from tvm_sparse.targets.vulkan.spirv.types import BOOL, INT32, UINT32, Type, parse
@@ -204,16 +204,20 @@ class Expressions:
         triples = zip(*(self.value(argument) for argument in arguments), strict=True)
         return tuple(dot4(self.body, *triple) for triple in triples)
 
+    def _call_subgroup_reduce(self, node: Any, arguments: list[Any]) -> Value:
+        kind = parse(node.ty.dtype)[0]
+        name, value = str(arguments[0].value), self.scalar(arguments[1])
+        return (subgroups.reduced(self.body, name, kind, value),)
+
+    def _call_subgroup_shuffle_xor(self, node: Any, arguments: list[Any]) -> Value:
+        value, mask = (self.scalar(argument) for argument in arguments)
+        return (subgroups.shuffled(self.body, parse(node.ty.dtype)[0], value, mask),)
+
     def _call_atomic_add(self, node: Any, arguments: list[Any]) -> Value:
         address = arguments[0].args[0]  # of address_of
         region = self.region(address.source)
-        if region.value.kind == "float":
-            raise NotImplementedError("it adds to a float atomically")
         (index,) = self.indices(region, address.indices[0])
-        scope = 1 if region.storage == Storage.StorageBuffer else 2  # device, workgroup
-        where = memory.pointer(self.body, region, index)
-        ids = (self.body.module.constant(UINT32, number) for number in (scope, 0))
-        return (self.body.op(Op.AtomicIAdd, region.value, where, *ids, self.scalar(arguments[1])),)
+        return (atomics.add(self.body, region, index, self.scalar(arguments[1])),)
 
 
 def _function(name: str) -> str:
