@@ -14,7 +14,8 @@ After::
 
 Bias, the sum with a quantized residual, ReLU and clipping are part of the integer kernel; a layer
 whose output is not quantized gives floats. Whoever dequantizes a tensor reads its words. Layers
-that must stay in float get their weights as floats, and the report says why.
+that must stay in float get their weights as floats, and the report says why. Pooling windows read
+words on CPUs alone.
 """
 
 from __future__ import annotations
@@ -26,10 +27,8 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from tvm_sparse import implement_integer, integer_choice
-from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.layer import Layer
-from tvm_sparse.relay_passes import expr, quantized, record, scope
+from tvm_sparse.relay_passes import expr, integer_kernels, quantized, record, scope
 from tvm_sparse.relay_passes.emit_words import Words
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
 from tvm_sparse.relay_passes.quantized import Found
@@ -86,7 +85,8 @@ class _Plan:
     def changes(self) -> dict[relax.Var, expr.Change]:
         """Return what to change, by variables."""
         stored, integers = self._calls(quantized.QUANTIZE), self._integers()
-        windows = [(var, quantized.pooled(self.uses, var)) for var in stored]
+        words_pooled = [] if self.target.is_gpu else stored
+        windows = [(var, quantized.pooled(self.uses, var)) for var in words_pooled]
         pools = {var: found for var, found in windows if found is not None}
         for found in integers.values():
             for read in found.reads:
@@ -121,6 +121,8 @@ class _Plan:
             name = self.names.get(var.name, var.name)
             found = quantized.layer(self.uses, var, name)
             if isinstance(found, Found):
+                found = integer_kernels.objection(found, self.target) or found
+            if isinstance(found, Found):
                 known[var] = found
             elif found is not None:
                 self.floats.append(f"{name} stays in float: {found}")
@@ -128,9 +130,8 @@ class _Plan:
 
     def _integer(self, var: relax.Var, found: Found) -> expr.Change:
         """Return the change of a layer's sums to floats, or of its quantized output to words."""
-        choice = integer_choice.choose(found.numbers, found.layer, self.target, self.sparse)
-        bound = implement_integer.implement(choice, found.numbers)
-        self.rows.append(_row(choice, found, bound.nbytes))
+        bound, row = integer_kernels.kernel(found, self.target, self.sparse)
+        self.rows.append(row)
 
         def change(call: Any, builder: relax.BlockBuilder) -> Any:
             value = self.words.layer(var, call, builder, found, bound)
@@ -174,19 +175,3 @@ class _Plan:
         if found is None:
             return {}
         return {var: lambda call, builder: self.words.real(*found, call, builder)}
-
-
-def _row(choice: IntegerChoice, found: Found, nbytes: int) -> LayerReport:
-    weight = found.numbers.weight
-    return LayerReport.of(
-        choice.layer,
-        weight,
-        found=str(choice.found),
-        stored=str(choice.used),
-        kernel=str(choice.kernel),
-        reason=choice.reason,
-        nbytes=nbytes,
-        dense_nbytes=4 * weight.size,
-        seconds=choice.kernel.seconds,
-        dense_seconds=choice.dense.seconds,
-    )

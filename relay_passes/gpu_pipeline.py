@@ -7,7 +7,8 @@ from tvm import relax
 from tvm.relax.backend import gpu_generic
 from tvm.s_tir import dlight
 
-from tvm_sparse.relay_passes import gpu_scans, pipeline, scope
+from tvm_sparse.relay_passes import gpu_code_generation, gpu_scans, pipeline, scope
+from tvm_sparse.relay_passes.fold_quantization import FoldQuantization
 from tvm_sparse.relay_passes.narrow_indices import NarrowIndices
 from tvm_sparse.relay_passes.pack_for_gpu import PackForGpu
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
@@ -15,11 +16,15 @@ from tvm_sparse.relay_passes.tighten_loops import TightenLoops
 from tvm_sparse.schedules import gpu_rules
 from tvm_sparse.targets import Target
 
+LOWERING = gpu_code_generation.NAME  # how scheduled kernels are lowered
 
-def lower(target: Target, sparse: bool) -> list[tvm.transform.Pass]:
+
+def lower(target: Target, sparse: bool, halves: bool = False) -> list[tvm.transform.Pass]:
     """Replace every operator by a TIR function."""
     return [
         *([RemoveDeadChannels()] if sparse else []),
+        *(pipeline.halve() if halves else []),
+        FoldQuantization(target, sparse),
         PackForGpu(sparse),
         relax.transform.LegalizeOps(gpu_scans.LEGALIZE),
         relax.transform.AnnotateTIROpPattern(),
@@ -32,12 +37,12 @@ def schedule() -> list[tvm.transform.Pass]:
     return [dlight.ApplyDefaultSchedule(*gpu_rules()), TightenLoops(), NarrowIndices()]
 
 
-def passes(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
-    """Return all passes in order; with ``sparse=False`` every layer stays dense."""
+def passes(target: Target, sparse: bool = True, halves: bool = False) -> list[tvm.transform.Pass]:
+    """Return all passes in order; parameters as `pipeline_of`."""
     tvm_target = target.to_tvm()
     return [
         *pipeline.simplify(),
-        *lower(target, sparse),
+        *lower(target, sparse, halves),
         *pipeline.fuse(),
         *schedule(),
         *gpu_generic.dataflow_lower_passes(tvm_target),
@@ -45,7 +50,9 @@ def passes(target: Target, sparse: bool = True) -> list[tvm.transform.Pass]:
     ]
 
 
-def pipeline_of(target: Target | None = None, sparse: bool = True) -> tvm.transform.Pass:
+def pipeline_of(
+    target: Target | None = None, sparse: bool = True, halves: bool = False
+) -> tvm.transform.Pass:
     """Return the whole pipeline as one pass.
 
     Parameters
@@ -54,12 +61,14 @@ def pipeline_of(target: Target | None = None, sparse: bool = True) -> tvm.transf
         Taken from TVM's current target when missing.
     sparse : bool
         Whether to look for sparsity at all.
+    halves : bool
+        Whether to compute in fp16, on devices that do; sums stay floats.
     """
 
     @tvm.transform.module_pass(opt_level=0, name="tvm_sparse_gpu")
     def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         profile = scope.current(target)
         with profile.to_tvm():
-            return tvm.transform.Sequential(passes(profile, sparse))(mod)
+            return tvm.transform.Sequential(passes(profile, sparse, halves))(mod)
 
     return run

@@ -8,7 +8,8 @@ After, for any w, and for a linear layer's if it has zeros that pay::
 
     y = R.call_tir(sparse_conv2d, (x, values, offset, ptr), out_ty=...)
 
-Depthwise and grouped convolutions, and dense linear layers, are left to TVM's schedules.
+Depthwise convolutions and dense linear layers are left to TVM's schedules. Sums of halves are
+floats.
 """
 
 from __future__ import annotations
@@ -19,16 +20,13 @@ from dataclasses import replace
 import tvm
 from tvm import relax
 
-from tvm_sparse import choose, chunked
-from tvm_sparse.algorithms import workgroups
+from tvm_sparse import choose, halves, implement_workgroups
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.implement import Implementation
+from tvm_sparse.implement_workgroups import Decision
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import emit, expr, layers, record
 from tvm_sparse.report import LayerReport
-from tvm_sparse.workgroup import Workgroup
-
-_MARGIN = 0.9  # a sparse kernel must be predicted to take at most this share of the dense time
 
 
 @tvm.transform.module_pass(opt_level=0, name="PackForGpu")
@@ -64,30 +62,29 @@ def _changes(
         if expr.op_name(call) not in (layers.CONV, layers.LINEAR):
             continue
         value, name = uses.constant(call.args[1]), names.get(var.name, var.name)
-        layer = layers.layer_of(call, value, name)
+        layer = layers.layer_of(call, value, name, halves=True)
         if isinstance(layer, str):
             continue
         weight = layers.weight_of(layer, value)
-        tile, skips, reason = _decide(layer, weight, sparse)
-        nbytes = weight.nbytes
-        if tile is not None:
-            bound = _implement(_rows(layer), tile, weight, every=not skips)
-            nbytes = bound.nbytes if skips else nbytes
+        found, reason = _decide(layer, weight, sparse)
+        nbytes = _nbytes(layer, weight)
+        if found is not None:
+            bound = implement_workgroups.floats(_rows(layer), found, weight)
+            nbytes = bound.nbytes if found.skips else nbytes
             changes[var] = functools.partial(_call, layer=layer, bound=bound)
-        rows.append(_row(layer, weight, tile, skips, reason, nbytes))
+        rows.append(_row(layer, weight, found, reason, nbytes))
     return changes
 
 
-def _decide(layer: Layer, weight: Weight, sparse: bool) -> tuple[Workgroup | None, bool, str]:
-    """Return the workgroup, None for TVM's own schedule, whether zeros are skipped, and why."""
-    whole = chunked.best(layer, weight * 0 + 1)
-    found = chunked.best(layer, weight) if sparse else None
-    if whole is None:
-        return None, False, "grouped, or its window is too large for a workgroup"
-    if found is not None and found[1] <= _MARGIN * whole[1]:
-        return found[0], True, f"{whole[1] / found[1]:.1f}× less to multiply and to load"
-    reason = "zeros do not pay" if (weight == 0).any() else "no zeros"
-    return (whole[0] if layer.op == "conv2d" else None), False, reason
+def _decide(layer: Layer, weight: Weight, sparse: bool) -> tuple[Decision | None, str]:
+    """Return the decision, None for TVM's own schedule, and why."""
+    if layer.depthwise:
+        return None, "one channel a filter: nothing to skip"
+    found = implement_workgroups.decide(layer, weight, sparse)
+    if found is None:
+        return None, "its window is too large for a workgroup"
+    mine = found.skips or layer.op == "conv2d"
+    return (found if mine else None), found.reason(weight)
 
 
 def _rows(layer: Layer) -> Layer:
@@ -97,41 +94,40 @@ def _rows(layer: Layer) -> Layer:
     return replace(layer, input=(layer.positions,))
 
 
-def _implement(layer: Layer, tile: Workgroup, weight: Weight, every: bool) -> Implementation:
-    packed = chunked.pack(layer, tile, weight, every)
-    func = workgroups.product(layer, tile, packed)
-    name = f"{'dense' if every else 'sparse'}_{layer.op}"
-    return Implementation(func=func, name=name, constants=packed.arrays)
-
-
 def _call(
     call: relax.Call, builder: relax.BlockBuilder, layer: Layer, bound: Implementation
 ) -> relax.Expr:
     x, kind, nested = call.args[0], call.ty, _rows(layer) != layer
     if nested:
         x = builder.emit(relax.op.reshape(x, (layer.positions, layer.channels)))
-        kind = relax.TensorType((layer.positions, layer.filters), "float32")
+        kind = relax.TensorType((layer.positions, layer.filters), layer.dtype)
     args = [x, *emit.constants(bound)]
     y = emit.kernel_call(builder, bound.func, bound.name, args, kind)
     return relax.op.reshape(builder.emit(y), (*layer.input, layer.filters)) if nested else y
 
 
 def _row(
-    layer: Layer, weight: Weight, tile: Workgroup | None, skips: bool, reason: str, nbytes: int
+    layer: Layer, weight: Weight, decision: Decision | None, reason: str, nbytes: int
 ) -> LayerReport:
-    found = choose.find(weight)
-    kernel = "TVM's own"
-    if tile is not None:
-        kernel = f"{tile.blocks}×{tile.filters} filters × {tile.height}×{tile.width}"
+    skips = decision is not None and decision.skips
     return LayerReport.of(
         layer,
         weight,
-        found=str(found),
-        stored=f"block_punched-{tile.filters}x1" if tile is not None and skips else "dense",
-        kernel=kernel,
+        found=str(replace(choose.find(weight), bits=_bits(layer))),
+        stored=f"block_punched-{decision.tile.filters}x1" if decision and skips else "dense",
+        kernel="TVM's own" if decision is None else str(decision.tile),
         reason=reason,
         nbytes=nbytes,
-        dense_nbytes=weight.nbytes,
+        dense_nbytes=_nbytes(layer, weight),
         seconds=0.0,
         dense_seconds=0.0,
     )
+
+
+def _nbytes(layer: Layer, weight: Weight) -> int:
+    """Return the bytes of a weight as its layer stores it whole."""
+    return weight.size * _bits(layer) // 8
+
+
+def _bits(layer: Layer) -> int:
+    return 16 if layer.dtype == halves.DTYPE else 32

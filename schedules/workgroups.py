@@ -24,7 +24,7 @@ from tvm import s_tir, tirx
 from tvm.target import Target
 
 from tvm_sparse.algorithms.workgroups import KEY
-from tvm_sparse.schedules import loops
+from tvm_sparse.schedules import loops, row_order
 from tvm_sparse.workgroup import Workgroup
 
 
@@ -34,10 +34,11 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     sizes = loops.take_annotation(sch, KEY)
     if sizes is None:
         return None
-    image = bool(sizes.pop("image"))
+    axes, word = (int(sizes.pop(name)) for name in ("axes", "word"))
     tile = Workgroup(**{name: int(size) for name, size in sizes.items()})
-    last = _inline_epilogue(sch)
-    lane = (_bind_image if image else _bind_rows)(sch, last, tile)
+    sch = _over_rows(sch, _inline_epilogue(sch))
+    last = loops.blocks(sch)[-1]
+    lane = _BINDS[axes](sch, last, tile, word)
     _stage(sch, _accumulate(sch, lane), tile)
     return sch
 
@@ -51,24 +52,44 @@ def _inline_epilogue(sch: s_tir.Schedule) -> Any:
     return last
 
 
-def _bind_image(sch: s_tir.Schedule, last: Any, tile: Workgroup) -> Any:
+def _over_rows(sch: s_tir.Schedule, last: Any) -> s_tir.Schedule:
+    """Return the schedule with outputs stored row by row, in whichever order rows stand."""
+    (sums,) = sch.get(sch.get_sblock("product")).writes
+    func = sch.mod["main"]
+    changed = row_order.by_rows(func, sch.get(last), sums.source)
+    return sch if changed is func else s_tir.Schedule(changed)
+
+
+def _bind_image(sch: s_tir.Schedule, last: Any, tile: Workgroup, word: int) -> Any:
     """Divide (batch, filters, height, width); return the loop over a workgroup's threads."""
     batch, filters, y, x = sch.get_loops(last)
     down, y = sch.split(y, [None, tile.height])
     across, x = sch.split(x, [None, tile.width])
-    group, block, row = sch.split(filters, [None, tile.blocks, tile.filters])
+    group, block, row = sch.split(filters, [None, tile.blocks, tile.filters // word])
     sch.reorder(batch, down, across, group, block, y, x, row)
     sch.bind(batch, "blockIdx.z")
     return _bind_tile(sch, (sch.fuse(down, across), group, block, sch.fuse(y, x), row), tile)
 
 
-def _bind_rows(sch: s_tir.Schedule, last: Any, tile: Workgroup) -> Any:
+def _bind_rows(sch: s_tir.Schedule, last: Any, tile: Workgroup, word: int) -> Any:
     """Divide (rows, filters), rows being nested or not; return the loop over threads."""
     *rows, filters = sch.get_loops(last)
     across, x = sch.split(sch.fuse(*rows), [None, tile.width])
-    group, block, row = sch.split(filters, [None, tile.blocks, tile.filters])
+    group, block, row = sch.split(filters, [None, tile.blocks, tile.filters // word])
     sch.reorder(across, group, block, x, row)
     return _bind_tile(sch, (across, group, block, x, row), tile)
+
+
+def _bind_columns(sch: s_tir.Schedule, last: Any, tile: Workgroup, word: int) -> Any:
+    """Divide (filters, rows); return the loop over threads."""
+    filters, rows = sch.get_loops(last)
+    across, x = sch.split(rows, [None, tile.width])
+    group, block, row = sch.split(filters, [None, tile.blocks, tile.filters // word])
+    sch.reorder(across, group, block, x, row)
+    return _bind_tile(sch, (across, group, block, x, row), tile)
+
+
+_BINDS = {4: _bind_image, 2: _bind_columns, 1: _bind_rows}  # by axes: 1 for rows, nested or not
 
 
 def _bind_tile(sch: s_tir.Schedule, around: tuple[Any, ...], tile: Workgroup) -> Any:

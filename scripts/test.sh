@@ -9,6 +9,7 @@ welcome qemu-aarch64 qemu-user # the static one loads no plugins
 welcome llvm-mca-19 llvm-19
 welcome spirv-val spirv-tools
 welcome "/usr/share/vulkan/icd.d/lvp_icd.$(uname -m).json" mesa-vulkan-drivers
+welcome /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json vulkan-validationlayers
 welcome sshd openssh-server
 ruff check .
 ruff format --check .

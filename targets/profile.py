@@ -99,7 +99,10 @@ class Target:
 
     @property
     def has_halves(self) -> bool:
-        """Whether it multiplies and adds halves, as many as fit into a register."""
+        """Whether it multiplies and adds halves, as many as fit into a CPU's register."""
+        if self.is_gpu:
+            known = self._gpu_attributes()
+            return all(known.get(name) for name in ("supports_float16", "supports_16bit_buffer"))
         return "+fullfp16" in self.tvm.get("mattr", ())
 
     @property

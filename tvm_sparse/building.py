@@ -52,8 +52,9 @@ def build(
         this package, where these were measured on CPUs like this one. ``False``: measured records
         are not used.
     dtype : {"float32", "float16"}
-        What layers compute in; ``"float16"`` where the target multiplies and adds halves (rpi5),
-        then with kernels that the cost formula chooses. Inputs and outputs stay as they are.
+        What layers compute in; ``"float16"`` where the target multiplies and adds halves (rpi5,
+        and most GPUs), then with kernels that the cost formula chooses. Inputs and outputs stay
+        as they are.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -82,7 +83,7 @@ def build(
     tell("importing")
     mod = import_model(model, example_inputs, masks)
     if profile.is_gpu:
-        return compile_module(mod, profile, gpu_pipeline.pipeline_of(profile, sparse), tell)
+        return compile_module(mod, profile, gpu_pipeline.pipeline_of(profile, sparse, halves), tell)
     decide = None if halves or database is False else tuned(database, profile, sparse)
     remark = "" if decide is None else packaged.remark(profile)
     mod = record.note(mod, remark) if remark else mod
@@ -97,7 +98,8 @@ def _in_halves(dtype: str, profile: Target) -> bool:
     if not profile.has_halves:
         raise TargetError(
             f"target {profile.name!r} does not multiply and add halves: build in float32, or for a "
-            "CPU that does, e.g. rpi5 (a profile's mattr says +fullfp16)"
+            "CPU that does, e.g. rpi5 (a profile's mattr says +fullfp16), or a GPU that does "
+            "(supports_float16 and supports_16bit_buffer)"
         )
     return True
 
@@ -129,7 +131,7 @@ def compile_module(
     main = mod["main"]
     mod = passes(mod)
     progress("generating code")
-    lowering = "s_tir" if profile.is_gpu else code_generation.NAME
+    lowering = gpu_pipeline.LOWERING if profile.is_gpu else code_generation.NAME
     executable = tvm.compile(mod, profile.to_tvm(), relax_pipeline=None, tir_pipeline=lowering)
     report = record.read(mod)
     report.footprint = measure_footprint(mod, profile.cores)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tvm_sparse import row_order
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.rows import from_matrix
@@ -20,53 +21,67 @@ _TAP = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Chunked:
-    """A weight as blocks of consecutive filters that share taps.
+    """A weight as blocks of filters that share taps.
 
     Block ``b`` accumulates ``values[j, i] * input[offset[j]]`` in chunk ``c`` of its input for
     ``ptr[b * chunks + c] <= j < ptr[b * chunks + c + 1]``.
 
     Parameters
     ----------
-    values : float32 array of shape (taps, P)
+    values : array of shape (taps, P)
     offset : int32 array of shape (taps,)
         See `Workgroup.offsets`.
     ptr : int32 array of shape (blocks * chunks + 1,)
         The number of blocks is a multiple of what a workgroup computes side by side.
+    order : int32 array of shape (F,), optional
+        The filter of each row, if that is another one.
     """
 
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.generic]
     offset: npt.NDArray[np.int32]
     ptr: npt.NDArray[np.int32]
+    order: npt.NDArray[np.int32] | None = None
 
     @property
     def longest(self) -> int:
         """Taps of the longest part of a block."""
         return int(np.diff(self.ptr).max(initial=0))
 
+    def rows(self, layer: Layer, tile: Workgroup) -> int:
+        """Return the filters of all blocks, those that only fill up a workgroup included."""
+        return (len(self.ptr) - 1) // tile.chunks(layer) * tile.filters
+
     @property
     def arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
         """The arrays in the order in which kernels take them."""
-        return (self.values, self.offset, self.ptr)
+        found = (self.values, self.offset, self.ptr)
+        if self.order is None:
+            return found
+        return (*found, np.stack([np.argsort(self.order).astype(np.int32), self.order]))
 
 
-def best(layer: Layer, weight: Weight) -> tuple[Workgroup, float] | None:
+def best(
+    layer: Layer, weight: Weight, sizes: tuple[int, ...] = FILTERS
+) -> tuple[Workgroup, float] | None:
     """Return the workgroup that is predicted to be fastest, and its cost for one position.
 
-    None if the layer has groups, or no workgroup fits it.
+    None if no workgroup fits the layer.
 
     Parameters
     ----------
     layer : Layer
-    weight : float32 array of shape ``layer.weight``
+    weight : array of shape ``layer.weight``
+    sizes : tuple of int
+        How many filters may share their taps.
     """
-    if layer.groups > 1:
-        return None
     kept = weight.reshape(layer.filters, -1) != 0
     found = []
-    for filters in FILTERS:
+    for filters in sizes:
         tile = fitting(layer, filters)
         if tile is not None:
-            found.append((_taps(kept, filters) * (_TAP + filters), tile))
+            order = row_order.found(layer, tile, kept)
+            rows = kept if order is None else kept[order]
+            found.append((_taps(rows, filters) * (_TAP + filters), tile))
     if not found:
         return None
     cost, tile = min(found, key=lambda pair: pair[0])
@@ -76,6 +91,8 @@ def best(layer: Layer, weight: Weight) -> tuple[Workgroup, float] | None:
 def pack(layer: Layer, tile: Workgroup, weight: Weight, every: bool = False) -> Chunked:
     """Pack a weight for a workgroup; with `every`, zeros too."""
     matrix = weight.reshape(layer.filters, -1)
+    order = None if every else row_order.found(layer, tile, matrix != 0)
+    matrix = matrix if order is None else matrix[order]
     rows = from_matrix(matrix, (matrix != 0) | every, tile.filters)
     chunks, wide = tile.chunks(layer), tile.channels * layer.kernel[0] * layer.kernel[1]
     block = np.repeat(np.arange(rows.blocks), np.diff(rows.ptr))
@@ -84,8 +101,8 @@ def pack(layer: Layer, tile: Workgroup, weight: Weight, every: bool = False) -> 
     ptr = np.searchsorted(part, np.arange(blocks * chunks + 1)).astype(np.int32)
     values, taps = rows.values, rows.taps
     if not len(taps):  # TIR has no empty buffers
-        values, taps = np.zeros((1, tile.filters), np.float32), np.zeros(1, np.int32)
-    return Chunked(values=values, offset=tile.offsets(layer)[taps], ptr=ptr)
+        values, taps = np.zeros((1, tile.filters), weight.dtype), np.zeros(1, np.int32)
+    return Chunked(values=values, offset=tile.offsets(layer)[taps], ptr=ptr, order=order)
 
 
 def _taps(kept: npt.NDArray[np.bool_], filters: int) -> int:

@@ -52,11 +52,18 @@ def typed(bound: Implementation, layer: Layer) -> Implementation:
 
 def _halved(bound: Implementation) -> Implementation:
     text = tvm.ir.save_json(bound.func).replace('"float32', f'"{DTYPE}')  # also of vectors
-    constants = tuple(_half(a) if a.dtype == np.float32 else a for a in bound.constants)
+    constants = tuple(half(a) if a.dtype == np.float32 else a for a in bound.constants)
     return replace(bound, func=tvm.ir.load_json(text), constants=constants)
 
 
-def _half(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def half(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return numbers as halves.
+
+    Raises
+    ------
+    ModelError
+        If one is too large for a half, whose limit is 65504.
+    """
     with np.errstate(over="ignore"):
         found = array.astype(DTYPE)
     if not np.isfinite(found).all():

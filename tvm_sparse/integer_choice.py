@@ -81,7 +81,7 @@ def choose(
     word = 1 if numbers.output is None else words.BYTES
     sizes = _BLOCKS if block is None else (block,)
     dense = min((_way(layer, packed, every, size, word, target) for size in sizes[-2:]), key=_time)
-    found = replace(_pattern(layer, numbers.weight, packed), bits=BITS)
+    found = pattern(layer, numbers.weight)
     stay = Scheme(format="dense", bits=BITS)
     if packed.all() or not sparse:
         reason = "no words without weights" if sparse else "zeros not to be used"
@@ -99,17 +99,19 @@ def choose(
     return _choice(layer, found, used, ways[size], dense, reason)
 
 
-def _pattern(layer: Layer, weight: npt.NDArray[Any], packed: npt.NDArray[Any]) -> Scheme:
-    """Return the tightest description of the zeros.
+def pattern(layer: Layer, weight: npt.NDArray[Any]) -> Scheme:
+    """Return the tightest description of the zeros of an int8 weight.
 
     Small weights of a block become zeros when they are rounded to bytes: where words tell of
     blocks, these are the pattern.
     """
-    if layer.depthwise:
-        return find(weight)
-    whole = np.repeat(packed != 0, words.BYTES, axis=1)[:, : weight.shape[1]]
-    blocks = find(whole)
-    return find(weight) if blocks.format == "unstructured" or whole.all() else blocks
+    found = find(weight)
+    if not layer.depthwise:
+        packed = words.packed(layer, weight)
+        whole = np.repeat(packed != 0, words.BYTES, axis=1)[:, : weight.shape[1]]
+        blocks = find(whole)
+        found = found if blocks.format == "unstructured" or whole.all() else blocks
+    return replace(found, bits=BITS)
 
 
 _Way = tuple[RowBlocks, Kernel]

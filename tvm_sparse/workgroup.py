@@ -49,6 +49,10 @@ class Workgroup:
     lanes: int
     channels: int
 
+    def __str__(self) -> str:
+        """Return e.g. ``4×8 filters × 8×8``: blocks, their filters, positions."""
+        return f"{self.blocks}×{self.filters} filters × {self.height}×{self.width}"
+
     @property
     def positions(self) -> int:
         """Output positions of the tile."""
@@ -71,8 +75,8 @@ class Workgroup:
         return -(-layer.output[1] // self.height), -(-layer.output[2] // self.width)
 
     def chunks(self, layer: Layer) -> int:
-        """Chunks of input channels."""
-        return -(-layer.channels // self.channels)
+        """Chunks of a group's input channels."""
+        return -(-layer.weight[1] // self.channels)
 
     def region(self, layer: Layer) -> tuple[int, int]:
         """Height and width of the input that a tile's taps reach in one channel."""
@@ -83,9 +87,9 @@ class Workgroup:
         return high, wide
 
     def space(self, layer: Layer) -> int:
-        """Floats of a chunk of a tile's input.
+        """Elements of a chunk of a tile's input.
 
-        Rows of a linear layer end with a float that nobody reads, so that threads which read the
+        Rows of a linear layer end with an element that nobody reads, so that threads which read the
         same channel of neighbouring rows use different banks of the shared memory.
         """
         if layer.op == "linear":
@@ -94,7 +98,7 @@ class Workgroup:
 
     def offsets(self, layer: Layer) -> npt.NDArray[np.int32]:
         """Return where each tap's input lies in its chunk, for the tile's first position."""
-        channel = np.arange(layer.channels) % self.channels
+        channel = np.arange(layer.weight[1]) % self.channels
         if layer.op == "linear":
             return channel.astype(np.int32)
         high, wide = self.region(layer)
@@ -105,20 +109,26 @@ class Workgroup:
 
 
 def fitting(layer: Layer, filters: int) -> Workgroup | None:
-    """Return a workgroup for a layer and blocks of some filters, or None if its input is too large.
+    """Return a workgroup for a layer and blocks of some filters.
+
+    None if its input is too large, or a block would hold filters of two groups.
 
     Parameters
     ----------
     layer : Layer
-        Of one group.
     filters : int
         P, the filters of a block.
     """
+    group = layer.filters // layer.groups
+    if layer.groups > 1 and group % filters:
+        return None
     height, width = _tile(layer)
     lanes = min(_LANES, width, max(height * width // _ACROSS, 1))
     across = height * width // lanes
     blocks = min(_FILTERS // filters, _THREADS // across, _power(-(-layer.filters // filters)))
-    channels = min(_CHANNELS, _power(layer.channels))
+    if layer.groups > 1:  # those of a workgroup read the same input
+        blocks = math.gcd(blocks, group // filters)
+    channels = min(_CHANNELS, _power(layer.weight[1]))
     while channels:
         found = Workgroup(
             filters=filters,

@@ -56,6 +56,7 @@ def here(index: int = 0) -> dict[str, Any]:
         "max_threads_per_block": threads,
         "max_num_threads": threads,
         "max_shared_memory_per_block": int(device.max_shared_memory_per_block),
+        "supported_subgroup_operations": int(supports(device, "supported_subgroup_operations")),
         **{name: True for name in _FEATURES if supports(device, name)},
     }
 

@@ -90,8 +90,8 @@ def run(
     function = kernels.compiled(bound.func, target, lowering)
     arguments = [to_words(layer, x), *bound.constants]
     if residual is not None:
-        arguments.append(to_words(_output(layer), residual))
-    shape, dtype = _stored(layer, given)
+        arguments.append(to_words(output(layer), residual))
+    shape, dtype = stored(layer, given)
     filled = np.frombuffer(b"\xaa" * int(np.prod(shape)) * 4, dtype).reshape(shape)
     result = tvm.runtime.tensor(filled.copy())
     function(*[tvm.runtime.tensor(array) for array in arguments], result)
@@ -118,12 +118,12 @@ def from_words(layer: Layer, y: Array, given: Integers) -> Array:
     return y.T.reshape(*layer.output, layer.filters) if layer.op == "linear" else y
 
 
-def _output(layer: Layer) -> Layer:
+def output(layer: Layer) -> Layer:
     """A layer whose input is another one's output."""
     return replace(layer, weight=(1, layer.filters, *layer.weight[2:]), groups=1)
 
 
-def _stored(layer: Layer, given: Integers) -> tuple[tuple[int, ...], str]:
+def stored(layer: Layer, given: Integers) -> tuple[tuple[int, ...], str]:
     filters = layer.filters if given.output is None else -(-layer.filters // 4)
     dtype = "float32" if given.output is None else "int32"
     if layer.op == "linear":

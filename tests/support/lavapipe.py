@@ -21,6 +21,8 @@ from tvm_sparse.targets.vulkan.spirv.kernel import Kernel
 
 _DRIVER = Path(f"/usr/share/vulkan/icd.d/lvp_icd.{platform.machine()}.json")
 
+LAYER = Path("/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json")
+
 
 def device() -> Any:
     """The device; a test is skipped without one, and fails where the CI should have it."""
@@ -36,6 +38,12 @@ def target() -> Target:
     """The profile of the device."""
     device()
     return targets.load("vulkan")
+
+
+def demand_validation_layer() -> None:
+    """Skip a test without Vulkan's validation layer, and fail where the CI should have it."""
+    if not LAYER.is_file():
+        _lacking("Vulkan's validation layer: apt-get install vulkan-validationlayers")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tvm_sparse.algorithms.multiply import grid
 from tvm_sparse.algorithms.pack import packing
 from tvm_sparse.algorithms.positions import shapes
 from tvm_sparse.algorithms.read import reading
-from tvm_sparse.algorithms.rescale import scaling
+from tvm_sparse.algorithms.rescale import scaling, sums_of
 from tvm_sparse.integer import Integers
 from tvm_sparse.layer import Layer
 from tvm_sparse.octets import dot4
@@ -59,7 +59,7 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
     space = T.int64(layer.weight[1] * plane.channel)
     pack = packing(layer, plane, repeated(numbers.data.zero))
     multiply = _multiplying(layer, plane, tile, rows)
-    store = scaling(layer, plane, int(number) // layer.groups, numbers)
+    store = scaling(layer, sums_of(plane), int(number) // layer.groups, numbers)
 
     @T.macro
     def body(X, values, offset, ptr, start, factor, ratio, R, Y):

@@ -9,12 +9,14 @@ from tvm_sparse.plane import Plane
 from tvm_sparse.words import BYTES
 
 
-def scaling(layer: Layer, plane: Plane, group_rows: int, numbers: Integers):
+def scaling(layer: Layer, sums, group_rows: int, numbers: Integers):
     """Return the macro ``store(A, factor, ratio, R, Y)``.
 
     Parameters
     ----------
-    layer, plane
+    layer : Layer
+    sums
+        Of (A, batch, y, x): returns a function of a row, its sum at that position.
     group_rows : int
         Rows that each group of filters fills in A.
     numbers : Integers
@@ -32,7 +34,7 @@ def scaling(layer: Layer, plane: Plane, group_rows: int, numbers: Integers):
         value = _real(row_of)
     else:
         value = _word(numbers, row_of)
-    return (_store_matrix if layer.op == "linear" else _store_image)(layer, plane, value, numbers)
+    return (_store_matrix if layer.op == "linear" else _store_image)(layer, sums, value, numbers)
 
 
 def _real(row_of):
@@ -73,9 +75,9 @@ def rounded(value):
     return T.Cast("int32", T.nearbyint(value))
 
 
-def _store_image(layer, plane, value, numbers):
+def _store_image(layer, sums, value, numbers):
     batch, height, width = (T.int64(v) for v in layer.output)
-    number, sums = T.int64(_stored(layer, numbers)), _sums(plane)
+    number = T.int64(_stored(layer, numbers))
 
     @T.macro
     def store(A, factor, ratio, R, Y):
@@ -89,9 +91,8 @@ def _store_image(layer, plane, value, numbers):
     return store
 
 
-def _store_matrix(layer, plane, value, numbers):
+def _store_matrix(layer, sums, value, numbers):
     number, positions = T.int64(_stored(layer, numbers)), T.int64(layer.positions)
-    sums = _sums(plane)
 
     @T.macro
     def store(A, factor, ratio, R, Y):
@@ -103,8 +104,8 @@ def _store_matrix(layer, plane, value, numbers):
     return store
 
 
-def _sums(plane):
-    """Return a function of a position that returns one of a row: its sum there."""
+def sums_of(plane: Plane):
+    """Return the sums of a plane's tiles, as `scaling` reads them."""
 
     def sums(A, b, y, x):
         return lambda row: A[b, plane.tile_of(y, x), row, plane.lane_of(y, x)]

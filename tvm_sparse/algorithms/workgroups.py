@@ -10,6 +10,7 @@ Three blocks a kernel::
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms.staging import sizes, staging
 from tvm_sparse.chunked import Chunked
 from tvm_sparse.layer import Layer
 from tvm_sparse.workgroup import Workgroup
@@ -23,7 +24,7 @@ def product(layer: Layer, tile: Workgroup, weight: Chunked):
     Parameters
     ----------
     layer : Layer
-        Of one group.
+        Whose type is float32 or float16; sums are float32.
     tile : Workgroup
     weight : Chunked
         Only its sizes matter here.
@@ -31,111 +32,90 @@ def product(layer: Layer, tile: Workgroup, weight: Chunked):
     Returns
     -------
     PrimFunc
-        Of (X, values (taps, P) float32, offset (taps,) int32, ptr (blocks * chunks + 1,) int32, Y).
+        Of (X, values (taps, P), offset (taps,) int32, ptr (blocks * chunks + 1,) int32, Y),
+        with (2, F) int32 before Y if rows stand in another order: the row of each filter, and the
+        filter of each row.
         X and Y have the shapes of the operator's input and output.
     """
-    x_shape, y_shape = _shapes(layer)
+    x_shape, y_shape = shapes(layer)
     taps, block, parts = (T.int64(n) for n in (*weight.values.shape, len(weight.ptr) - 1))
-    batch, down, across, chunks, space, rows, lanes = _sizes(layer, tile, weight)
-    stage = _staging(layer, tile)
+    batch, down, across, chunks, space = sizes(layer, tile)
+    rows, lanes, dtype = T.int64(weight.rows(layer, tile)), T.int64(tile.positions), layer.dtype
+    stage = staging(layer, tile, T.Cast(dtype, T.float32(0)))
     multiply = _multiplying(layer, tile, weight)
     store = (_store_matrix if layer.op == "linear" else _store_image)(layer, tile)
 
-    @T.prim_func(s_tir=True, private=True)
-    def sparse_product(
-        X: T.Buffer(x_shape, "float32"),
-        values: T.Buffer((taps, block), "float32"),
-        offset: T.Buffer((taps,), "int32"),
-        ptr: T.Buffer((parts + 1,), "int32"),
-        Y: T.Buffer(y_shape, "float32"),
-    ):
-        T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-        S = T.sblock_alloc_buffer((batch, down, across, chunks, space))
-        A = T.sblock_alloc_buffer((batch, down, across, rows, lanes))
-        stage(X, S)
-        multiply(A, S, values, offset, ptr)
-        store(A, Y)
-
-    return sparse_product
-
-
-def _shapes(layer):
-    if layer.op == "linear":
-        shapes = (*layer.input, layer.channels), (*layer.output, layer.filters)
-    else:
-        batch, *size = layer.input
-        shapes = (batch, layer.channels, *size), (batch, layer.filters, *layer.output[1:])
-    return tuple(tuple(T.int64(n) for n in shape) for shape in shapes)
-
-
-def _sizes(layer, tile, weight):
-    """Return batch, tiles down and across, chunks, floats of a chunk, rows and lanes."""
-    batch = 1 if layer.op == "linear" else layer.input[0]
-    chunks = tile.chunks(layer)
-    rows = (len(weight.ptr) - 1) // chunks * tile.filters
-    sizes = (batch, *tile.tiles(layer), chunks, tile.space(layer), rows, tile.positions)
-    return tuple(T.int64(n) for n in sizes)
-
-
-def _staging(layer, tile):
-    """Return the macro ``stage(X, S)``."""
-    read = _reading_rows(layer, tile) if layer.op == "linear" else _reading_image(layer, tile)
-    batch, down, across = (T.int64(n) for n in (_batch(layer), *tile.tiles(layer)))
-    chunks, space = T.int64(tile.chunks(layer)), T.int64(tile.space(layer))
+    filters = T.int64(layer.filters)
 
     @T.macro
-    def stage(X, S):
-        for b, y, x, c, q in T.grid(batch, down, across, chunks, space):
-            with T.sblock("stage"):
-                vb, vy, vx, vc, vq = T.axis.remap("SSSSS", [b, y, x, c, q])
-                S[vb, vy, vx, vc, vq] = read(X, vb, vy, vx, vc, vq)
+    def body(X, values, offset, ptr, rows_of, Y):
+        S = T.sblock_alloc_buffer((batch, down, across, chunks, space), dtype)
+        A = T.sblock_alloc_buffer((batch, down, across, rows, lanes), "float32")
+        stage(X, S)
+        multiply(A, S, values, offset, ptr)
+        store(A, rows_of, Y)
 
-    return stage
+    if weight.order is None:
 
+        @T.prim_func(s_tir=True, private=True)
+        def sparse_product(
+            X: T.Buffer(x_shape, dtype),
+            values: T.Buffer((taps, block), dtype),
+            offset: T.Buffer((taps,), "int32"),
+            ptr: T.Buffer((parts + 1,), "int32"),
+            Y: T.Buffer(y_shape, dtype),
+        ):
+            T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+            body(X, values, offset, ptr, None, Y)
 
-def _batch(layer):
-    return 1 if layer.op == "linear" else layer.input[0]
+        return sparse_product
 
+    @T.prim_func(s_tir=True, private=True)
+    def sparse_product_of_rows(
+        X: T.Buffer(x_shape, dtype),
+        values: T.Buffer((taps, block), dtype),
+        offset: T.Buffer((taps,), "int32"),
+        ptr: T.Buffer((parts + 1,), "int32"),
+        rows_of: T.Buffer((2, filters), "int32"),
+        Y: T.Buffer(y_shape, dtype),
+    ):
+        T.func_attr({"tirx.noalias": True, "op_pattern": 4})
+        body(X, values, offset, ptr, rows_of, Y)
 
-def _reading_image(layer, tile):
-    high, wide = tile.region(layer)
-    top, left, _, _ = layer.padding
-    _, height, width = layer.input
-
-    def read(X, b, y, x, c, q):
-        channel = c * tile.channels + q // (high * wide)
-        row = y * (tile.height * layer.stride[0]) + q // wide % high - top
-        column = x * (tile.width * layer.stride[1]) + q % wide - left
-        inside = T.And(T.And(row >= 0, row < height), T.And(column >= 0, column < width))
-        inside = T.And(inside, channel < layer.channels)
-        return T.if_then_else(inside, X[b, channel, row, column], T.float32(0))
-
-    return read
-
-
-def _reading_rows(layer, tile):
-    wide = tile.channels + 1
-
-    def read(X, b, y, x, c, q):
-        channel, row = c * tile.channels + q % wide, x * tile.width + q // wide
-        inside = T.And(channel < layer.channels, row < layer.positions)
-        return T.if_then_else(inside, X[(*_nested(layer, row), channel)], T.float32(0))
-
-    return read
+    return sparse_product_of_rows
 
 
-def _nested(layer, row):
-    """Return the indices of a row in the leading sizes of a linear layer, one of which counts."""
-    lines = [size == layer.positions for size in layer.input]
-    return tuple(row if i == lines.index(True) else 0 for i in range(len(lines)))
+def _row(rows_of, o):
+    """Return the row of a filter."""
+    return o if rows_of is None else T.Cast("int64", rows_of[0, o])
+
+
+def shapes(layer: Layer):
+    """Return the shapes of the operator's input and output."""
+    if layer.op == "linear":
+        found = (*layer.input, layer.channels), (*layer.output, layer.filters)
+    else:
+        batch, *size = layer.input
+        found = (batch, layer.channels, *size), (batch, layer.filters, *layer.output[1:])
+    return tuple(tuple(T.int64(n) for n in shape) for shape in found)
+
+
+def chunk_of(layer: Layer, tile: Workgroup):
+    """Return how a filter's chunk is numbered among those of all groups."""
+    if layer.groups == 1:
+        return lambda o, c: c
+    filters, chunks = layer.filters // layer.groups, tile.chunks(layer)
+    return lambda o, c: o // filters * chunks + c
 
 
 def _multiplying(layer, tile, weight):
     """Return the macro ``multiply(A, S, values, offset, ptr)``."""
-    batch, down, across, chunks, space, rows, lanes = _sizes(layer, tile, weight)
+    batch, down, across, _, space = sizes(layer, tile)
+    rows, lanes, chunks = weight.rows(layer, tile), tile.positions, T.int64(tile.chunks(layer))
     taps, block = (T.int64(n) for n in weight.values.shape)
-    longest, attrs = T.int64(max(weight.longest, 1)), {KEY: _annotation(layer, tile)}
-    lane_of, number = _lane(layer, tile), T.int64(len(weight.ptr) - 1)
+    longest, attrs = T.int64(max(weight.longest, 1)), {KEY: annotation(layer, tile)}
+    lane_of, of_filter = lane_offset(layer, tile), chunk_of(layer, tile)
+    number = T.int64(len(weight.ptr) - 1)
 
     @T.macro
     def multiply(A, S, values, offset, ptr):
@@ -143,8 +123,8 @@ def _multiplying(layer, tile, weight):
             with T.sblock("product"):
                 vb, vy, vx, vo, vi, vc, vk = T.axis.remap("SSSSSRR", [b, y, x, o, i, c, k])
                 T.reads(
-                    S[vb, vy, vx, vc, 0:space], values[0:taps, vo % block], offset[0:taps],
-                    ptr[0 : number + 1],
+                    S[vb, vy, vx, of_filter(vo, vc), 0:space], values[0:taps, vo % block],
+                    offset[0:taps], ptr[0 : number + 1],
                 )  # fmt: skip
                 T.writes(A[vb, vy, vx, vo, vi])
                 T.sblock_attr(attrs)
@@ -153,22 +133,38 @@ def _multiplying(layer, tile, weight):
                 if vk < T.Cast(
                     "int64", ptr[vo // block * chunks + vc + 1] - ptr[vo // block * chunks + vc]
                 ):
-                    A[vb, vy, vx, vo, vi] = A[vb, vy, vx, vo, vi] + values[
-                        T.Cast("int64", ptr[vo // block * chunks + vc]) + vk, vo % block
-                    ] * S[
-                        vb, vy, vx, vc, lane_of(vi) + T.Cast(
-                            "int64", offset[T.Cast("int64", ptr[vo // block * chunks + vc]) + vk]
-                        ),
-                    ]  # fmt: skip
+                    A[vb, vy, vx, vo, vi] = A[vb, vy, vx, vo, vi] + T.Cast(
+                        "float32",
+                        values[T.Cast("int64", ptr[vo // block * chunks + vc]) + vk, vo % block],
+                    ) * T.Cast(
+                        "float32",
+                        S[
+                            vb, vy, vx, of_filter(vo, vc), lane_of(vi) + T.Cast(
+                                "int64",
+                                offset[T.Cast("int64", ptr[vo // block * chunks + vc]) + vk],
+                            ),
+                        ],
+                    )  # fmt: skip
 
     return multiply
 
 
-def _annotation(layer, tile):
-    return {**tile.annotation, "image": int(layer.op == "conv2d")}
+def annotation(layer: Layer, tile: Workgroup, turned: bool = False, word: int = 1):
+    """Return what the schedule has to know.
+
+    Parameters
+    ----------
+    layer, tile
+    turned : bool
+        Whether the outputs of a linear layer are (filters, rows).
+    word : int
+        Filters of an element of the output.
+    """
+    axes = 4 if layer.op == "conv2d" else 2 if turned else 1
+    return {**tile.annotation, "axes": axes, "word": word}
 
 
-def _lane(layer, tile):
+def lane_offset(layer: Layer, tile: Workgroup):
     """Return how far a lane's input lies behind that of the tile's first position."""
     if layer.op == "linear":
         return lambda i: i * (tile.channels + 1)
@@ -176,47 +172,50 @@ def _lane(layer, tile):
     return lambda i: i // tile.width * (layer.stride[0] * wide) + i % tile.width * layer.stride[1]
 
 
+def at_pixel(A, tile: Workgroup, b, o, y, x):
+    """Return the sum of a filter at a position of an image."""
+    lane = y % tile.height * tile.width + x % tile.width
+    return A[b, y // tile.height, x // tile.width, o, lane]
+
+
 def _store_image(layer, tile):
     batch, height, width = (T.int64(n) for n in layer.output)
-    filters = T.int64(layer.filters)
+    dtype, filters = layer.dtype, T.int64(layer.filters)
 
     @T.macro
-    def store(A, Y):
+    def store(A, rows_of, Y):
         for b, o, y, x in T.grid(batch, filters, height, width):
             with T.sblock("store"):
                 vb, vo, vy, vx = T.axis.remap("SSSS", [b, o, y, x])
-                Y[vb, vo, vy, vx] = A[
-                    vb, vy // tile.height, vx // tile.width, vo,
-                    vy % tile.height * tile.width + vx % tile.width,
-                ]  # fmt: skip
+                Y[vb, vo, vy, vx] = T.Cast(dtype, at_pixel(A, tile, vb, _row(rows_of, vo), vy, vx))
 
     return store
 
 
 def _store_matrix(layer, tile):
-    filters = T.int64(layer.filters)
-    sizes = [T.int64(n) for n in layer.output]
+    filters, dtype = T.int64(layer.filters), layer.dtype
+    leading = [T.int64(n) for n in layer.output]
 
     def lane(A, indices, o):
         row = indices[layer.output.index(layer.positions)]
-        return A[0, 0, row // tile.width, o, row % tile.width]
+        return T.Cast(dtype, A[0, 0, row // tile.width, o, row % tile.width])
 
-    if len(sizes) == 1:
+    if len(leading) == 1:
 
         @T.macro
-        def store(A, Y):
-            for x, o in T.grid(sizes[0], filters):
+        def store(A, rows_of, Y):
+            for x, o in T.grid(leading[0], filters):
                 with T.sblock("store"):
                     vx, vo = T.axis.remap("SS", [x, o])
-                    Y[vx, vo] = lane(A, (vx,), vo)
+                    Y[vx, vo] = lane(A, (vx,), _row(rows_of, vo))
 
         return store
 
     @T.macro
-    def store_nested(A, Y):
-        for y, x, o in T.grid(sizes[0], sizes[1], filters):
+    def store_nested(A, rows_of, Y):
+        for y, x, o in T.grid(leading[0], leading[1], filters):
             with T.sblock("store"):
                 vy, vx, vo = T.axis.remap("SSS", [y, x, o])
-                Y[vy, vx, vo] = lane(A, (vy, vx), vo)
+                Y[vy, vx, vo] = lane(A, (vy, vx), _row(rows_of, vo))
 
     return store_nested

@@ -111,8 +111,12 @@ TVM_FFI_STATIC_INIT_BLOCK() {
   ffi::reflection::GlobalDef()
       .def("tvm_sparse.vulkan.device_api", Global)
       .def("tvm_sparse.vulkan.load_module", Load)
-      .def("tvm_sparse.vulkan.supports", [](DLDevice dev, ffi::String name) {
-        return Device::Get(dev.device_id).Supports(std::string(name));
+      .def("tvm_sparse.vulkan.supports", [](DLDevice dev, ffi::String name) -> ffi::Any {
+        const Device& device = Device::Get(dev.device_id);
+        if (std::string(name) == "supported_subgroup_operations") {
+          return static_cast<int64_t>(device.subgroup_operations);
+        }
+        return device.Supports(std::string(name));
       });
 }
 

@@ -58,6 +58,9 @@ void Device::ReadFeatures(VkPhysicalDevice physical) {
   VkPhysicalDeviceProperties2 all{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &subgroup};
   vkGetPhysicalDeviceProperties2(physical, &all);
   subgroup_size = std::max(subgroup.subgroupSize, 1u);
+  if (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) {
+    subgroup_operations = subgroup.supportedOperations;
+  }
   if (properties.apiVersion >= VK_API_VERSION_1_2) {
     *next = &features11_;
     features11_.pNext = &features12_;

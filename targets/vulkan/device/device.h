@@ -29,6 +29,7 @@ class Device {
   std::recursive_mutex mutex;
   VkPhysicalDeviceProperties properties;
   uint32_t subgroup_size = 1;
+  uint32_t subgroup_operations = 0;  // bits, of what kernels may use
   uint32_t timestamp_bits = 0;
   VkDevice handle = VK_NULL_HANDLE;
   Memory* memory = nullptr;

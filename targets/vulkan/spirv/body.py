@@ -10,7 +10,10 @@ from tvm_sparse.targets.vulkan.spirv.module import Module, encode
 from tvm_sparse.targets.vulkan.spirv.types import Type
 
 # What changes memory, other lanes, or the flow of control, is never taken for something known.
-_IMPURE = frozenset({Op.Load, Op.AtomicIAdd})
+_IMPURE = frozenset(
+    {Op.Load, Op.AtomicIAdd, Op.AtomicLoad, Op.AtomicCompareExchange}
+    | {op for op in Op if op.name.startswith("GroupNonUniform")}
+)
 
 
 class Body:

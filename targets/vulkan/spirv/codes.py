@@ -93,8 +93,12 @@ class Op(IntEnum):
     BitwiseXor = 198
     BitwiseAnd = 199
     Not = 200
+    BitFieldSExtract = 202
+    BitFieldUExtract = 203
     BitCount = 205
     ControlBarrier = 224
+    AtomicLoad = 227
+    AtomicCompareExchange = 230
     AtomicIAdd = 234
     LoopMerge = 246
     SelectionMerge = 247
@@ -102,7 +106,18 @@ class Op(IntEnum):
     Branch = 249
     BranchConditional = 250
     Return = 253
+    GroupNonUniformElect = 333
+    GroupNonUniformShuffleXor = 346
+    GroupNonUniformIAdd = 349
+    GroupNonUniformFAdd = 350
+    GroupNonUniformSMin = 353
+    GroupNonUniformUMin = 354
+    GroupNonUniformFMin = 355
+    GroupNonUniformSMax = 356
+    GroupNonUniformUMax = 357
+    GroupNonUniformFMax = 358
     SDot = 4450
+    SUDot = 4452
 
 
 class Glsl(IntEnum):
@@ -153,9 +168,13 @@ class Capability(IntEnum):
     Int64 = 11
     Int16 = 22
     Int8 = 39
+    GroupNonUniform = 61
+    GroupNonUniformArithmetic = 63
+    GroupNonUniformShuffle = 65
     StorageBuffer16BitAccess = 4433
     StorageBuffer8BitAccess = 4448
-    DotProductInput4x8Bit = 6018
+    DotProductInput4x8Bit = 6017
+    DotProductInput4x8BitPacked = 6018
     DotProduct = 6019
 
 
@@ -175,6 +194,7 @@ class Decoration(IntEnum):
     Block = 2
     ArrayStride = 6
     BuiltIn = 11
+    Aliased = 20
     NonWritable = 24
     Binding = 33
     DescriptorSet = 34
@@ -186,3 +206,5 @@ class BuiltIn(IntEnum):
 
     WorkgroupId = 26
     LocalInvocationId = 27
+    NumSubgroups = 38
+    SubgroupId = 40

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm_sparse.targets.vulkan.spirv import intrinsics, memory
+from tvm_sparse.targets.vulkan.spirv import atomics, intrinsics, memory, subgroups
 from tvm_sparse.targets.vulkan.spirv.arithmetic import BINARY, binary, convert
 from tvm_sparse.targets.vulkan.spirv.body import Body
-from tvm_sparse.targets.vulkan.spirv.codes import Capability, Op, Storage
+from tvm_sparse.targets.vulkan.spirv.codes import Op
 from tvm_sparse.targets.vulkan.spirv.memory import Region
+from tvm_sparse.targets.vulkan.spirv.products import dot4, dp4a
 from tvm_sparse.targets.vulkan.spirv.types import BOOL, INT32, UINT32, Type, parse
 
 Value = tuple[int, ...]
@@ -194,32 +195,29 @@ class Expressions:
         return tuple(self.body.op(Op.Bitcast, target, x) for x in self.value(arguments[0]))
 
     def _call_dp4a(self, node: Any, arguments: list[Any]) -> Value:
-        """Add the products of four pairs of bytes to a sum, in one instruction if there is one."""
+        """Add the products of four pairs of bytes to a sum."""
         a, b, total = (self.value(argument) for argument in arguments)
-        if not self.body.module.supports("supports_integer_dot_product"):
-            return (self._dot_by_parts(parse(arguments[0].ty.dtype)[0], a, b, total[0]),)
-        self.body.module.need(Capability.DotProduct)
-        self.body.module.need(Capability.DotProductInput4x8Bit)
-        packed = self.body.module.vector(parse(arguments[0].ty.dtype)[0], 4)
-        pairs = [self.body.result(Op.CompositeConstruct, packed, *lanes) for lanes in (a, b)]
-        return (self.body.op(Op.IAdd, INT32, self.body.op(Op.SDot, INT32, *pairs), total[0]),)
+        return (dp4a(self.body, parse(arguments[0].ty.dtype)[0], a, b, total[0]),)
 
-    def _dot_by_parts(self, kind: Type, a: Value, b: Value, total: int) -> int:
-        for x, y in zip(a, b, strict=True):
-            wide = (convert(self.body, value, kind, INT32) for value in (x, y))
-            total = self.body.op(Op.IAdd, INT32, total, self.body.op(Op.IMul, INT32, *wide))
-        return total
+    def _call_dot4(self, node: Any, arguments: list[Any]) -> Value:
+        """Add the products of the unsigned bytes of a word and the signed bytes of another."""
+        triples = zip(*(self.value(argument) for argument in arguments), strict=True)
+        return tuple(dot4(self.body, *triple) for triple in triples)
+
+    def _call_subgroup_reduce(self, node: Any, arguments: list[Any]) -> Value:
+        kind = parse(node.ty.dtype)[0]
+        name, value = str(arguments[0].value), self.scalar(arguments[1])
+        return (subgroups.reduced(self.body, name, kind, value),)
+
+    def _call_subgroup_shuffle_xor(self, node: Any, arguments: list[Any]) -> Value:
+        value, mask = (self.scalar(argument) for argument in arguments)
+        return (subgroups.shuffled(self.body, parse(node.ty.dtype)[0], value, mask),)
 
     def _call_atomic_add(self, node: Any, arguments: list[Any]) -> Value:
         address = arguments[0].args[0]  # of address_of
         region = self.region(address.source)
-        if region.value.kind == "float":
-            raise NotImplementedError("it adds to a float atomically")
         (index,) = self.indices(region, address.indices[0])
-        scope = 1 if region.storage == Storage.StorageBuffer else 2  # device, workgroup
-        where = memory.pointer(self.body, region, index)
-        ids = (self.body.module.constant(UINT32, number) for number in (scope, 0))
-        return (self.body.op(Op.AtomicIAdd, region.value, where, *ids, self.scalar(arguments[1])),)
+        return (atomics.add(self.body, region, index, self.scalar(arguments[1])),)
 
 
 def _function(name: str) -> str:

@@ -135,9 +135,7 @@ def _threads(body: Body, pushed: int, scalars: int, split: bool) -> dict[str, in
         ("blockIdx", BuiltIn.WorkgroupId),
         ("threadIdx", BuiltIn.LocalInvocationId),
     ):
-        variable = module.variable(Storage.Input, vector)
-        module.decorate(variable, Decoration.BuiltIn, built_in)
-        module.inputs.append(variable)
+        variable = module.built_in(built_in, vector)
         whole = body.result(Op.Load, vector, variable)
         for i, axis in enumerate("xyz"):
             index = body.op(Op.CompositeExtract, UINT32, whole, i)

@@ -28,6 +28,8 @@ class Region:
         Whether the kernel stores to it.
     overlaps : set of int
         The variables that may be the same memory: storage buffers that a caller binds twice.
+    binding : int
+        The number of a storage buffer among the kernel's arguments.
     """
 
     variable: int
@@ -37,6 +39,7 @@ class Region:
     lanes: int = 1
     written: bool = False
     overlaps: set[int] = field(default_factory=set)
+    binding: int = -1
 
 
 def argument(module: Module, binding: int, value: Type, lanes: int) -> Region:
@@ -55,7 +58,16 @@ def argument(module: Module, binding: int, value: Type, lanes: int) -> Region:
     variable = module.variable(Storage.StorageBuffer, block)
     module.decorate(variable, Decoration.DescriptorSet, 0)
     module.decorate(variable, Decoration.Binding, binding)
-    return Region(variable, Storage.StorageBuffer, stored, value, lanes)
+    return Region(variable, Storage.StorageBuffer, stored, value, lanes, binding=binding)
+
+
+def as_words(module: Module, region: Region) -> Region:
+    """Declare a storage buffer of 32-bit scalars once more, as words."""
+    words = argument(module, region.binding, UINT32, region.lanes)
+    for variable in (region.variable, words.variable):
+        if module.once(("aliased", variable)):
+            module.decorate(variable, Decoration.Aliased)
+    return words
 
 
 def array(body: Body, shared: bool, size: int, value: Type, lanes: int) -> Region:

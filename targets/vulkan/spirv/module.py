@@ -8,6 +8,7 @@ from collections.abc import Hashable, Mapping
 from tvm_sparse.targets.vulkan.spirv.codes import (
     MAGIC,
     VERSION,
+    BuiltIn,
     Capability,
     Decoration,
     Op,
@@ -25,7 +26,14 @@ _NEEDS = {
     Capability.StorageBuffer16BitAccess: ("supports_16bit_buffer", "SPV_KHR_16bit_storage"),
     Capability.StorageBuffer8BitAccess: ("supports_8bit_buffer", "SPV_KHR_8bit_storage"),
     Capability.DotProduct: ("supports_integer_dot_product", "SPV_KHR_integer_dot_product"),
+    Capability.DotProductInput4x8BitPacked: ("supports_integer_dot_product", ""),
     Capability.DotProductInput4x8Bit: ("supports_integer_dot_product", ""),
+}
+# The bits of the attribute supported_subgroup_operations that promise each capability.
+_SUBGROUPS = {
+    Capability.GroupNonUniform: 1,
+    Capability.GroupNonUniformArithmetic: 4,
+    Capability.GroupNonUniformShuffle: 16,
 }
 _OF_FLOATS = {16: Capability.Float16, 64: Capability.Float64}
 _OF_INTEGERS = {8: Capability.Int8, 16: Capability.Int16, 64: Capability.Int64}
@@ -79,8 +87,9 @@ class Module:
         """
         if capability in self._capabilities:
             return
-        attribute, extension = _NEEDS[capability]
-        if not self._features.get(attribute):
+        attribute, extension = _NEEDS.get(capability, ("supported_subgroup_operations", ""))
+        wanted = _SUBGROUPS.get(capability, 1)
+        if not int(self._features.get(attribute, 0)) & wanted:
             raise NotImplementedError(
                 f"it needs SPIR-V's capability {capability.name}, and the target does not say "
                 f"{attribute}: set it if the device has that, or use another type"
@@ -143,6 +152,14 @@ class Module:
     def decorate(self, target: int, decoration: Decoration, *operands: int) -> None:
         """Decorate a variable or type."""
         self.decorations += encode(Op.Decorate, target, decoration, *operands)
+
+    def built_in(self, which: BuiltIn, kind: int) -> int:
+        """Return the id of an input of the device's, of a type; each is declared once."""
+        if which not in self._known:
+            self._known[which] = self.variable(Storage.Input, kind)
+            self.decorate(self._known[which], Decoration.BuiltIn, which)
+            self.inputs.append(self._known[which])
+        return self._known[which]
 
     def define_struct(self, found: int, members: list[int]) -> None:
         """Define a struct of its own, even if there is one like it."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from tvm_sparse.targets.vulkan.spirv import memory
+from tvm_sparse.targets.vulkan.spirv import memory, subgroups
 from tvm_sparse.targets.vulkan.spirv.arithmetic import binary, convert
 from tvm_sparse.targets.vulkan.spirv.body import Body
 from tvm_sparse.targets.vulkan.spirv.codes import Op
-from tvm_sparse.targets.vulkan.spirv.expressions import Expressions, key
-from tvm_sparse.targets.vulkan.spirv.types import UINT32, parse
+from tvm_sparse.targets.vulkan.spirv.expressions import Expressions, Value, key
+from tvm_sparse.targets.vulkan.spirv.memory import Region
+from tvm_sparse.targets.vulkan.spirv.types import UINT32, Type, parse
 
 _UNROLLED = 3
 _WORKGROUP = 2
@@ -32,6 +34,7 @@ class Statements(Expressions):
         self._threads = threads
         self.extents: dict[str, Any] = {}
         self.shared_bytes = 0
+        self._parts: dict[Type, Region] = {}  # what subgroups leave for each other
 
     def run(self, node: Any) -> None:
         """Write a statement.
@@ -153,6 +156,20 @@ class Statements(Expressions):
             self.body.end()
         else:
             self.value(node.value)
+
+    def _call_workgroup_reduce(self, node: Any, arguments: list[Any]) -> Value:
+        kind = parse(node.ty.dtype)[0]
+        name, value = str(arguments[0].value), self.scalar(arguments[1])
+        if kind not in self._parts:
+            threads = [n for tag, n in self.extents.items() if tag.startswith("threadIdx")]
+            size = math.prod(int(n) for n in threads)
+            self._parts[kind] = memory.array(self.body, True, size, kind, 1)
+            self.shared_bytes += size * kind.bits // 8
+        parts = self._parts[kind]
+        total = subgroups.over_workgroup(
+            self.body, name, kind, value, parts, lambda: self._barrier("shared")
+        )
+        return (total,)
 
     def _barrier(self, scope: str) -> None:
         """Wait for the workgroup; threads of a warp are never taken to run in step."""

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import tvm_sparse as ts
-from support.models import Perceptron, mixed
+from support.models import Perceptron, Residual, mixed, settle
 from tvm_sparse.bench import networks
+from tvm_sparse.errors import TargetError
 
 pytestmark = pytest.mark.vulkan
 
@@ -59,3 +61,34 @@ def test_a_pruned_resnet18_equals_torch(device: Any) -> None:
     compiled = ts.build(model, "vulkan", example_inputs=(x,))
     assert sum(row.is_sparse for row in compiled.report) == 19
     assert error(compiled(x), model(x)) < 1e-4
+
+
+@torch.no_grad()
+def test_a_network_in_halves_equals_torch(device: Any) -> None:
+    torch.manual_seed(0)
+    model = settle(nn.Sequential(nn.Conv2d(8, 32, 1), nn.ReLU6(), Residual(32, nn.SiLU())))
+    ts.prune(model, {"0": "nm-1x4@0.25", "2.conv": "one_by_n-4@0.2"})
+    x = torch.randn(2, 8, 9, 9)
+    compiled = ts.build(model, "vulkan", example_inputs=(x,), dtype="float16")
+    assert all(row.is_sparse and row.found.endswith("/16") for row in compiled.report)
+    found = compiled(x)
+    assert found.dtype == torch.float32
+    assert 1e-6 < error(found, model(x)) < 1e-2
+
+
+@torch.no_grad()
+def test_a_pruned_transformer_equals_torch(device: Any) -> None:
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, norm_first=True).eval()
+    ts.prune(model, {"linear1": "one_by_n-8@0.2", "linear2": "one_by_n-8@0.2"})
+    x = torch.randn(2, 17, 32)
+    expected = model(x)
+    compiled = ts.build(model, "vulkan", example_inputs=(x,))
+    assert sum(row.is_sparse for row in compiled.report) == 2
+    assert error(compiled(x), expected) < 1e-4
+
+
+def test_a_device_without_halves_is_refused(device: Any) -> None:
+    plain = ts.Target(name="plain", tvm={"kind": "vulkan"})
+    with pytest.raises(TargetError, match="'plain' does not multiply and add halves"):
+        ts.build(nn.Linear(4, 4), plain, example_inputs=torch.zeros(1, 4), dtype="float16")

@@ -10,19 +10,13 @@ import pytest
 import torch
 import tvm
 from torch import nn
-from tvm.s_tir import dlight
 
 import tvm_sparse as ts
 from support import kernels
-from support.formats import blocks, pruned
+from support.formats import pruned
 from support.models import Perceptron, Residual, settle
-from tvm_sparse import chunked, formats, targets
-from tvm_sparse.algorithms import workgroups
-from tvm_sparse.formats.protocol import Weight
+from support.workgroups import bind, check_floats, scheduled
 from tvm_sparse.layer import Layer
-from tvm_sparse.relay_passes.narrow_indices import NarrowIndices
-from tvm_sparse.relay_passes.tighten_loops import TightenLoops
-from tvm_sparse.schedules import gpu_rules
 
 vulkan = pytest.mark.vulkan
 
@@ -46,62 +40,25 @@ LAYERS = {
 }
 
 
-def lowered(
-    layer: Layer, weight: Weight, every: bool, target: Any, narrow: bool = True
-) -> tuple[Any, Any]:
-    """A layer's scheduled module and its constants."""
-    found = chunked.best(layer, weight)
-    assert found is not None
-    packed = chunked.pack(layer, found[0], weight, every)
-    func = workgroups.product(layer, found[0], packed).with_attr("global_symbol", "main")
-    passes = [dlight.ApplyDefaultSchedule(*gpu_rules()), TightenLoops()]
-    passes += [NarrowIndices()] if narrow else []
-    with target:
-        return tvm.transform.Sequential(passes)(tvm.IRModule({"main": func})), packed.arrays
-
-
-def check(
-    layer: Layer, weight: Weight, device: Any, every: bool = False, narrow: bool = True
-) -> None:
-    target = targets.load("vulkan").to_tvm()
-    mod, constants = lowered(layer, weight, every, target, narrow)
-    function = tvm.tirx.build(mod, target=target, pipeline="s_tir")["main"]
-    x = kernels.inputs(layer)
-    expected = kernels.reference(layer, x, weight)
-    found = tvm.runtime.tensor(np.full(expected.shape, np.nan, np.float32), device)
-    function(*[tvm.runtime.tensor(array, device) for array in (x, *constants)], found)
-    kernels.assert_close(found.numpy(), expected, 1e-5)
-
-
 @vulkan
 @pytest.mark.parametrize("which", LAYERS)
 def test_a_layer_in_blocks_equals_the_dense_operator(which: str, device: Any) -> None:
     layer = LAYERS[which]
-    check(layer, pruned(kernels.weights(layer), "one_by_n", (4,)), device)
-
-
-@vulkan
-@pytest.mark.parametrize("name", formats.names())
-def test_every_format_is_read_as_row_blocks(name: str, device: Any) -> None:
-    layer = LAYERS["ragged 3×3"]
-    block = blocks(name)[0]
-    if not formats.get(name).suits(layer.weight, block):
-        pytest.skip(f"{name} does not suit the layer")
-    check(layer, pruned(kernels.weights(layer), name, block), device)
+    check_floats(layer, pruned(kernels.weights(layer), "one_by_n", (4,)), device)
 
 
 @vulkan
 @pytest.mark.parametrize("which", ["ragged 3×3", "7×7 stride 2", "linear, many rows"])
 def test_all_dense_and_all_zero_layers_are_layers_too(which: str, device: Any) -> None:
     layer = LAYERS[which]
-    check(layer, kernels.weights(layer), device, every=True)
-    check(layer, np.zeros(layer.weight, np.float32), device)
+    check_floats(layer, kernels.weights(layer), device, skips=False)
+    check_floats(layer, np.zeros(layer.weight, np.float32), device)
 
 
 @vulkan
 def test_indices_of_64_bits_find_the_same(device: Any) -> None:
     layer = LAYERS["four pixels"]
-    check(layer, pruned(kernels.weights(layer), "one_by_n", (4,)), device, narrow=False)
+    check_floats(layer, pruned(kernels.weights(layer), "one_by_n", (4,)), device, narrow=False)
 
 
 @vulkan
@@ -138,7 +95,7 @@ def test_the_same_schedule_is_source_for_other_gpus(kind: str) -> None:
     sizes = {"max_threads_per_block": 256, "max_shared_memory_per_block": 32768}
     arch = {"arch": "sm_80"} if kind == "cuda" else {}
     target = tvm.target.Target({"kind": kind, **sizes, **arch}, host="llvm")
-    mod, _ = lowered(layer, weight, False, target)
+    mod = scheduled(bind(layer, weight).func, target)
     function = tvm.tirx.build(mod, target=target, pipeline="s_tir")
     source = function.imports[0].inspect_source()
     shared = {"cuda": "__shared__", "opencl": "__local", "metal": "threadgroup"}[kind]
