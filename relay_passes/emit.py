@@ -5,16 +5,17 @@ from __future__ import annotations
 from tvm import relax, tirx
 
 from tvm_sparse.implement import Implementation
+from tvm_sparse.kernel import Cuts
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import expr
-from tvm_sparse.tile import PanelTile, Tile
+from tvm_sparse.tile import PanelTile
 
 
 def layer_call(
     call: relax.Call,
     builder: relax.BlockBuilder,
     layer: Layer,
-    tile: Tile | PanelTile,
+    tile: Cuts,
     bound: Implementation,
 ) -> relax.Expr:
     """Return what replaces a call of a convolution or linear layer.

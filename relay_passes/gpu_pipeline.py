@@ -15,17 +15,22 @@ from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.tighten_loops import TightenLoops
 from tvm_sparse.schedules import gpu_rules
 from tvm_sparse.targets import Target
+from tvm_sparse.workgroup_choice import Decide
+
+LOWERING = "s_tir"  # TVM's name of how scheduled kernels are lowered
 
 LOWERING = gpu_code_generation.NAME  # how scheduled kernels are lowered
 
 
-def lower(target: Target, sparse: bool, halves: bool = False) -> list[tvm.transform.Pass]:
+def lower(
+    target: Target, sparse: bool = True, decide: Decide | None = None, halves: bool = False
+) -> list[tvm.transform.Pass]:
     """Replace every operator by a TIR function."""
     return [
         *([RemoveDeadChannels()] if sparse else []),
         *(pipeline.halve() if halves else []),
         FoldQuantization(target, sparse),
-        PackForGpu(sparse),
+        PackForGpu(target, sparse, decide),
         relax.transform.LegalizeOps(gpu_scans.LEGALIZE),
         relax.transform.AnnotateTIROpPattern(),
         relax.transform.FoldConstant(),
@@ -37,12 +42,14 @@ def schedule() -> list[tvm.transform.Pass]:
     return [dlight.ApplyDefaultSchedule(*gpu_rules()), TightenLoops(), NarrowIndices()]
 
 
-def passes(target: Target, sparse: bool = True, halves: bool = False) -> list[tvm.transform.Pass]:
+def passes(
+    target: Target, sparse: bool = True, decide: Decide | None = None, halves: bool = False
+) -> list[tvm.transform.Pass]:
     """Return all passes in order; parameters as `pipeline_of`."""
     tvm_target = target.to_tvm()
     return [
         *pipeline.simplify(),
-        *lower(target, sparse, halves),
+        *lower(target, sparse, decide, halves),
         *pipeline.fuse(),
         *schedule(),
         *gpu_generic.dataflow_lower_passes(tvm_target),
@@ -51,7 +58,10 @@ def passes(target: Target, sparse: bool = True, halves: bool = False) -> list[tv
 
 
 def pipeline_of(
-    target: Target | None = None, sparse: bool = True, halves: bool = False
+    target: Target | None = None,
+    sparse: bool = True,
+    decide: Decide | None = None,
+    halves: bool = False,
 ) -> tvm.transform.Pass:
     """Return the whole pipeline as one pass.
 
@@ -61,6 +71,8 @@ def pipeline_of(
         Taken from TVM's current target when missing.
     sparse : bool
         Whether to look for sparsity at all.
+    decide : callable, optional
+        How to compute each layer, see `PackForGpu`; by default as predicted.
     halves : bool
         Whether to compute in fp16, on devices that do; sums stay floats.
     """
@@ -69,6 +81,6 @@ def pipeline_of(
     def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         profile = scope.current(target)
         with profile.to_tvm():
-            return tvm.transform.Sequential(passes(profile, sparse, halves))(mod)
+            return tvm.transform.Sequential(passes(profile, sparse, decide, halves))(mod)
 
     return run

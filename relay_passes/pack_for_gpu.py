@@ -15,47 +15,68 @@ floats.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 
 import tvm
 from tvm import relax
 
-from tvm_sparse import choose, halves, implement_workgroups
+from tvm_sparse import halves, implement_workgroups, workgroup_choice
+from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.implement import Implementation
 from tvm_sparse.implement_workgroups import Decision
 from tvm_sparse.layer import Layer
-from tvm_sparse.relay_passes import emit, expr, layers, record
+from tvm_sparse.relay_passes import emit, expr, layers, record, scope, stock_product
 from tvm_sparse.report import LayerReport
+from tvm_sparse.targets import Target
+from tvm_sparse.workgroup import Workgroup
+from tvm_sparse.workgroup_choice import Decide
 
 
 @tvm.transform.module_pass(opt_level=0, name="PackForGpu")
-class PackForGpu:
+class PackForGpu(scope.ForTarget):
     """Replace layers by products over workgroups.
 
     Parameters
     ----------
+    target : Target, optional
+        Taken from TVM's current target when missing.
     sparse : bool
         With ``False`` every weight is stored.
+    decide : callable, optional
+        Takes a layer, its weight and the target, and returns a `Choice`, in place of
+        `tvm_sparse.workgroup_choice.choose`.
     """
 
-    def __init__(self, sparse: bool = True) -> None:
-        self.sparse = sparse
+    def __init__(
+        self, target: Target | None = None, sparse: bool = True, decide: Decide | None = None
+    ) -> None:
+        super().__init__(target)
+        usual = workgroup_choice.choose if sparse else workgroup_choice.stay_dense
+        self.choose = decide or usual
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function."""
+        target = self.target
         rows: list[LayerReport] = []
         names = record.names(mod)
 
+        def decide(layer: Layer, weight: Weight) -> Choice:
+            return self.choose(layer, weight, target)
+
         def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
-            return _changes(uses, self.sparse, names, rows)
+            return _changes(uses, decide, names, rows)
 
         mod = expr.rebind(mod, changes)
         return record.add(mod, rows)
 
 
 def _changes(
-    uses: expr.Uses, sparse: bool, names: dict[str, str], rows: list[LayerReport]
+    uses: expr.Uses,
+    decide: Callable[[Layer, Weight], Choice],
+    names: dict[str, str],
+    rows: list[LayerReport],
 ) -> dict[relax.Var, expr.Change]:
     changes: dict[relax.Var, expr.Change] = {}
     for var, call in uses.values.items():
@@ -66,25 +87,23 @@ def _changes(
         if isinstance(layer, str):
             continue
         weight = layers.weight_of(layer, value)
-        found, reason = _decide(layer, weight, sparse)
+        choice = decide(layer, weight)
         nbytes = _nbytes(layer, weight)
-        if found is not None:
-            bound = implement_workgroups.floats(_rows(layer), found, weight)
-            nbytes = bound.nbytes if found.skips else nbytes
+        if isinstance(choice.kernel.tile, Workgroup):
+            bound = implement(choice, weight)
+            nbytes = bound.nbytes if choice.is_sparse else nbytes
             changes[var] = functools.partial(_call, layer=layer, bound=bound)
-        rows.append(_row(layer, weight, found, reason, nbytes))
+        rows.append(_row(choice, weight, nbytes))
     return changes
 
 
-def _decide(layer: Layer, weight: Weight, sparse: bool) -> tuple[Decision | None, str]:
-    """Return the decision, None for TVM's own schedule, and why."""
-    if layer.depthwise:
-        return None, "one channel a filter: nothing to skip"
-    found = implement_workgroups.decide(layer, weight, sparse)
-    if found is None:
-        return None, "its window is too large for a workgroup"
-    mine = found.skips or layer.op == "conv2d"
-    return (found if mine else None), found.reason(weight)
+def implement(choice: Choice, weight: Weight) -> Implementation:
+    """Return the implementation of a choice; over workgroups, a linear layer's is on plain rows."""
+    tile = choice.kernel.tile
+    if not isinstance(tile, Workgroup):
+        return stock_product.implement(choice.layer, weight)
+    decision = Decision(tile=tile, skips=choice.is_sparse)
+    return implement_workgroups.floats(_rows(choice.layer), decision, weight)
 
 
 def _rows(layer: Layer) -> Layer:
@@ -106,17 +125,15 @@ def _call(
     return relax.op.reshape(builder.emit(y), (*layer.input, layer.filters)) if nested else y
 
 
-def _row(
-    layer: Layer, weight: Weight, decision: Decision | None, reason: str, nbytes: int
-) -> LayerReport:
-    skips = decision is not None and decision.skips
+def _row(choice: Choice, weight: Weight, nbytes: int) -> LayerReport:
+    layer, tile = choice.layer, choice.kernel.tile
     return LayerReport.of(
         layer,
         weight,
-        found=str(replace(choose.find(weight), bits=_bits(layer))),
-        stored=f"block_punched-{decision.tile.filters}x1" if decision and skips else "dense",
-        kernel="TVM's own" if decision is None else str(decision.tile),
-        reason=reason,
+        found=str(replace(choice.found, bits=_bits(layer))),
+        stored=f"block_punched-{tile.filters}x1" if choice.is_sparse else "dense",
+        kernel=str(tile),
+        reason=choice.reason,
         nbytes=nbytes,
         dense_nbytes=_nbytes(layer, weight),
         seconds=0.0,

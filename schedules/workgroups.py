@@ -18,12 +18,16 @@ After::
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 from tvm import s_tir, tirx
 from tvm.target import Target
 
 from tvm_sparse.algorithms.workgroups import KEY
+from tvm_sparse.errors import TargetError
+from tvm_sparse.limits import Limits
 from tvm_sparse.schedules import loops, row_order
 from tvm_sparse.workgroup import Workgroup
 
@@ -36,11 +40,22 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
         return None
     axes, word = (int(sizes.pop(name)) for name in ("axes", "word"))
     tile = Workgroup(**{name: int(size) for name, size in sizes.items()})
+    _demand(sch, tile, target)
     sch = _over_rows(sch, _inline_epilogue(sch))
     last = loops.blocks(sch)[-1]
     lane = _BINDS[axes](sch, last, tile, word)
     _stage(sch, _accumulate(sch, lane), tile)
     return sch
+
+
+def _demand(sch: s_tir.Schedule, tile: Workgroup, target: Target) -> None:
+    """Raise TargetError if a workgroup takes more than the device has."""
+    (staged,) = sch.get(sch.get_sblock("stage")).writes
+    nbytes = int(staged.source.shape[-1]) * np.dtype(str(staged.source.dtype)).itemsize
+    excess = Limits.of(target.attrs).beyond(math.prod(tile.threads), nbytes)
+    if excess:
+        kind = target.kind.name
+        raise TargetError(f"the workgroup {tile} {excess} on {kind}: take a smaller one")
 
 
 def _inline_epilogue(sch: s_tir.Schedule) -> Any:

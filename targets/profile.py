@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvm_sparse.errors import TargetError
+from tvm_sparse.limits import Limits
 from tvm_sparse.targets import native
 
 if TYPE_CHECKING:
@@ -121,12 +122,17 @@ class Target:
     @property
     def is_native(self) -> bool:
         """Whether the profile stands for the machine at hand."""
-        return self.tvm.get("mcpu") == "native"
+        return "native" in (self.tvm.get("mcpu"), self.tvm.get("device"))
 
     @property
     def is_gpu(self) -> bool:
         """Whether kernels run on a GPU; what is said of vectors and caches means nothing then."""
         return self.tvm.get("kind") != "llvm"
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What a GPU lets a workgroup have; imports TVM."""
+        return Limits.of(self.to_tvm().attrs)
 
     @property
     def triple(self) -> str:
@@ -201,20 +207,37 @@ def load_here(target: str | Path | Target | TvmTarget) -> Target:
     Raises
     ------
     TargetError
-        As `load` raises; or if this CPU lacks what the target needs.
+        As `load` raises; or if this CPU, or GPU, lacks what the target needs, or there is none.
     """
     profile = load(target)
     if profile.is_gpu:
-        raise TargetError(
-            f"kernels for {profile.name!r} are not measured: tune and profile know CPUs; "
-            "build compiles for GPUs without them"
-        )
+        _demand_gpu(profile)
     if profile.missing():
         raise TargetError(
             f"cannot run kernels for {profile.name!r}: this CPU lacks "
             f"{', '.join(profile.missing())}; measure on a machine that has them"
         )
     return profile
+
+
+def _demand_gpu(profile: Target) -> None:
+    """Raise unless kernels for a GPU can run on the first one of this machine."""
+    from tvm_sparse.targets.vulkan import describe
+
+    kind = profile.tvm["kind"]
+    if kind != "vulkan":
+        raise TargetError(
+            f"kernels for {profile.name!r} are not measured: tune and profile know CPUs, and GPUs "
+            f"through Vulkan; build compiles for {kind} without them"
+        )
+    describe.demand()
+    here = Limits.of(describe.attributes({"device": "native"}))
+    excess = here.beyond(profile.limits.threads, profile.limits.shared)
+    if excess:
+        raise TargetError(
+            f"cannot run kernels for {profile.name!r}: one that uses all that the profile allows "
+            f"{excess} on this machine's GPU; measure on a machine with such a GPU"
+        )
 
 
 @cache

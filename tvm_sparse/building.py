@@ -82,12 +82,11 @@ def build(
     halves = _in_halves(dtype, profile)
     tell("importing")
     mod = import_model(model, example_inputs, masks)
-    if profile.is_gpu:
-        return compile_module(mod, profile, gpu_pipeline.pipeline_of(profile, sparse, halves), tell)
     decide = None if halves or database is False else tuned(database, profile, sparse)
     remark = "" if decide is None else packaged.remark(profile)
     mod = record.note(mod, remark) if remark else mod
-    return compile_module(mod, profile, pipeline.pipeline(profile, sparse, decide, halves), tell)
+    way = gpu_pipeline.pipeline_of if profile.is_gpu else pipeline.pipeline
+    return compile_module(mod, profile, way(profile, sparse, decide, halves), tell)
 
 
 def _in_halves(dtype: str, profile: Target) -> bool:

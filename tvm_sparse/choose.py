@@ -187,7 +187,7 @@ def ways(layer: Layer, weight: Weight, found: Scheme) -> Ways:
     """Return the ways in which a weight may be stored, and what each multiplies."""
     options: list[Option] = [(found.format, found.block), ("unstructured", ())]
     options += [("block_punched", (filters, 1)) for filters in SHARED]
-    rows = {option: _work(layer, weight, *option) for option in dict.fromkeys(options)}
+    rows = {option: work_of(layer, weight, *option) for option in dict.fromkeys(options)}
     near = nearest(weight, _CORES) if found.format in ("unstructured", "pattern") else None
     return Ways(rows=rows, parts=None if near is None else _parts(layer, weight, near))
 
@@ -281,7 +281,7 @@ def _parts(layer: Layer, weight: Weight, near: Option) -> Parts:
     """Return a weight as a core in a format, and the rest one by one."""
     used = Scheme(format=near[0], block=near[1])
     split = split_up(layer, weight, used)
-    core, single = _work(layer, split.core, *near), np.count_nonzero(split.rest)
+    core, single = work_of(layer, split.core, *near), np.count_nonzero(split.rest)
     return Parts(
         used=replace(used, density=_rounded(np.count_nonzero(split.core) / weight.size)),
         rest=Scheme(format="unstructured", density=_rounded(single / weight.size)),
@@ -296,8 +296,8 @@ def _parts(layer: Layer, weight: Weight, near: Option) -> Parts:
     )
 
 
-def _work(layer: Layer, weight: Weight, name: str, block: Block) -> Work:
-    """Count what a kernel would multiply if the weight were stored in a format."""
+def work_of(layer: Layer, weight: Weight, name: str, block: Block) -> Work:
+    """Return what a kernel would multiply if the weight were stored in a format."""
     counts = [formats.get(name).count(part, block) for part in np.split(weight, layer.groups)]
     return Work(
         blocks=layer.groups * max(count.blocks for count in counts),

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_sparse import row_order
-from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.formats.protocol import Mask, Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.rows import from_matrix
 from tvm_sparse.workgroup import Workgroup, fitting
@@ -74,14 +74,11 @@ def best(
     sizes : tuple of int
         How many filters may share their taps.
     """
-    kept = weight.reshape(layer.filters, -1) != 0
     found = []
-    for filters in sizes:
+    for filters, number in zip(sizes, counts(layer, weight, sizes), strict=True):
         tile = fitting(layer, filters)
         if tile is not None:
-            order = row_order.found(layer, tile, kept)
-            rows = kept if order is None else kept[order]
-            found.append((_taps(rows, filters) * (_TAP + filters), tile))
+            found.append((number * (_TAP + filters), tile))
     if not found:
         return None
     cost, tile = min(found, key=lambda pair: pair[0])
@@ -103,6 +100,18 @@ def pack(layer: Layer, tile: Workgroup, weight: Weight, every: bool = False) -> 
     if not len(taps):  # TIR has no empty buffers
         values, taps = np.zeros((1, tile.filters), weight.dtype), np.zeros(1, np.int32)
     return Chunked(values=values, offset=tile.offsets(layer)[taps], ptr=ptr, order=order)
+
+
+def counts(layer: Layer, weight: Weight, sizes: tuple[int, ...] = FILTERS) -> list[int]:
+    """Return how many taps all blocks store, for each number of filters that may share them."""
+    kept = weight.reshape(layer.filters, -1) != 0
+    return [_taps(_ordered(layer, fitting(layer, filters), kept), filters) for filters in sizes]
+
+
+def _ordered(layer: Layer, tile: Workgroup | None, kept: Mask) -> Mask:
+    """Return which weights are stored, in the order in which a workgroup computes filters."""
+    order = None if tile is None else row_order.found(layer, tile, kept)
+    return kept if order is None else kept[order]
 
 
 def _taps(kept: npt.NDArray[np.bool_], filters: int) -> int:

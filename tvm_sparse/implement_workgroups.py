@@ -36,7 +36,7 @@ class Decision:
 
     tile: Workgroup
     skips: bool
-    gain: float
+    gain: float = 1.0
 
     def reason(self, weight: Weight) -> str:
         """Return why zeros of a weight are skipped, or not."""

@@ -11,11 +11,15 @@ from tvm_sparse import cost
 from tvm_sparse.cost import Work
 from tvm_sparse.layer import Layer
 from tvm_sparse.plane import Plane
+from tvm_sparse.stock import Stock
 from tvm_sparse.tile import PanelTile, Tile
 from tvm_sparse.tilings import sliced, tilings
+from tvm_sparse.workgroup import Workgroup
 
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
+
+Cuts = Tile | PanelTile | Workgroup | Stock  # how a kernel is cut
 
 CHUNK = 64  # rows computed before they are stored: enough that stores are not read back at once
 _SUMS_SHARE = 0.25  # share of L2 that the sums of a chunk in slices may take
@@ -29,9 +33,9 @@ class Kernel:
 
     Parameters
     ----------
-    tile : Tile or PanelTile
+    tile : Tile, PanelTile, Workgroup or Stock
         A `Tile` keeps positions in vector lanes, a `PanelTile` filters; those of a `WindowTile`
-        select their inputs.
+        select their inputs. On GPUs, a `Workgroup`; `Stock` where TVM's own schedule does it.
     plane : Plane or None
         The packed input of a `Tile`.
     seconds : float
@@ -42,7 +46,7 @@ class Kernel:
         Whether the product runs over kernels pattern by pattern, and not over row blocks.
     """
 
-    tile: Tile | PanelTile
+    tile: Cuts
     plane: Plane | None
     seconds: float
     rest: Tile | None = None

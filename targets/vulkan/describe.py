@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tvm_sparse.errors import TargetError
+from tvm_sparse.targets import native
 from tvm_sparse.targets.vulkan import library
 
 # What every device of Vulkan 1.1 has. A warp of one thread: drivers differ in which threads run
@@ -27,6 +28,7 @@ _FEATURES = (
 )
 # More threads in a workgroup than this leave each too few registers on many devices.
 _THREADS = 256
+_ON_CPUS = ("llvmpipe", "SwiftShader")
 
 
 def attributes(own: dict[str, Any]) -> dict[str, Any]:
@@ -59,6 +61,24 @@ def here(index: int = 0) -> dict[str, Any]:
         "supported_subgroup_operations": int(supports(device, "supported_subgroup_operations")),
         **{name: True for name in _FEATURES if supports(device, name)},
     }
+
+
+def identity(index: int = 0) -> dict[str, str]:
+    """Return the name of a device of this machine and its driver's version; empty if there is none.
+
+    A device that computes on the CPU is as fast as that, whose name is added.
+    """
+    import tvm
+
+    device = tvm.device("vulkan", index)
+    if not device.exist:
+        return {}
+    version = int(device.driver_version)
+    numbers = version >> 22, version >> 12 & 0x3FF, version & 0xFFF  # of Vulkan
+    name = str(device.device_name)
+    if name.startswith(_ON_CPUS):
+        name = f"{name} on {native.cores()} × {native.cpu_name()}"
+    return {"device": name, "driver": ".".join(map(str, numbers))}
 
 
 def demand() -> None:

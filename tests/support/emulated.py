@@ -92,8 +92,24 @@ def served(tracker: Address, cpu: str, key: str) -> Iterator[subprocess.Popen[by
         "PYTHONPATH": f"{files / 'site'}:{_REPOSITORY}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [qemu(), "-L", str(files), str(files / "usr/bin/python3")]
-    command += [str(Path(__file__).with_name("board_main.py"))]
+    python = [qemu(), "-L", str(files), str(files / "usr/bin/python3")]
+    with _serving(python, environment, tracker, key) as board:
+        yield board
+
+
+@contextlib.contextmanager
+def native(tracker: Address, key: str) -> Iterator[subprocess.Popen[bytes]]:
+    """This machine as a board that serves."""
+    environment = {**os.environ, "PYTHONPATH": str(_REPOSITORY)}
+    with _serving([sys.executable], environment, tracker, key) as board:
+        yield board
+
+
+@contextlib.contextmanager
+def _serving(
+    python: list[str], environment: dict[str, str], tracker: Address, key: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    command = [*python, str(Path(__file__).with_name("board_main.py"))]
     port = _free_port()
     command += [str(tracker), key, str(port)]
     log = tempfile.TemporaryFile()

@@ -16,6 +16,7 @@ def survey_network(
     scheme: str,
     samples: int,
     size: int = 224,
+    target: str = "x86",
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Survey]:
     """Build, run and verify samples of every space of every task of a pruned network.
@@ -30,14 +31,15 @@ def survey_network(
         Of each space.
     size : int
         See `tvm_sparse.bench.networks.network`.
+    target : str
+        Of this machine: a packaged one's name, or the path of a profile.
     progress : callable, optional
         Called with what is being done.
     """
     tell = progress or (lambda text: None)
     tell(f"looking for the tasks of {name} {scheme}")
     model, image = networks.pruned(name, scheme, size)
-    target = targets.load("x86")
-    tasks = extract(import_model(model, image, None), target)
+    tasks = extract(import_model(model, image, None), targets.load_here(target))
     for number, row in enumerate(survey(tasks, samples), 1):
         spaces = sum(len(task.spaces) for task in tasks)
         tell(f"{number} of {spaces} spaces of {name} {scheme}")

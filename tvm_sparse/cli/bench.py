@@ -30,6 +30,7 @@ _Schemes = Annotated[
 ]
 _Zeros = Annotated[str, typer.Option(help="Sparsities in percent.")]
 _Limit = Annotated[int | None, typer.Option(help="Only the first layers of a set.")]
+_Target = Annotated[str, typer.Option(help="This machine, e.g. x86 or vulkan.")]
 _Size = Annotated[int, typer.Option(help="Height and width of the image; 224 is full size.")]
 
 
@@ -150,6 +151,7 @@ def tune(
     time: Annotated[float | None, typer.Option(help="Seconds to search at most.")] = None,
     limit: _Limit = None,
     size: _Size = 224,
+    target: _Target = "x86",
 ) -> None:
     """Tune the layers of the bench; `merge --compact` makes a database to be packaged of it.
 
@@ -160,7 +162,7 @@ def tune(
     from tvm_sparse.bench.tasks import tasks
     from tvm_sparse.tuning.tune import tune_tasks
 
-    profile = targets.load("x86")
+    profile = targets.load_here(target)
     with stages() as tell:
         found = tasks(
             _named(sets), _named(names), _schemes(schemes, zeros), profile, limit, size, tell
@@ -177,6 +179,7 @@ def spaces(
     zeros: _Zeros = "80",
     samples: Annotated[int, typer.Option(help="Kernels to build from each space.", min=1)] = 1,
     size: _Size = 224,
+    target: _Target = "x86",
     as_json: Json = False,
 ) -> None:
     """Draw samples from the design spaces of tuning, and tell which share are valid kernels.
@@ -188,7 +191,7 @@ def spaces(
     with _rows(as_json, "spaces_table") as rows, stages() as tell:
         for name in names.split(","):
             for scheme in _schemes(schemes, zeros):
-                rows.extend(survey_network(name, scheme, samples, size, progress=tell))
+                rows.extend(survey_network(name, scheme, samples, size, target, progress=tell))
 
 
 @app.command()

@@ -47,7 +47,8 @@ class Alone:
             for call, kernel in zip(lowered.calls, kernels(lowered.mod), strict=True)
             if any(call is one for one in wanted)
         ]
-        return Kernels([call for call, _ in found], [path for _, path in found], self._runner)
+        calls, paths = [call for call, _ in found], [path for _, path in found]
+        return Kernels(calls, paths, self._runner, self._place.device)
 
     def _built(self, lowered: Lowered, name: str, args: list[Any], out: Any) -> candidate.Built:
         target, number = self._place.target, secrets.randbits(62)
@@ -75,15 +76,17 @@ class Kernels(Rounds):
     paths : list of str
         What the place made of each.
     runner : PyRunner
+    device : str
+        See `Place.device`.
     """
 
-    def __init__(self, calls: list[Called], paths: list[str], runner: Any) -> None:
+    def __init__(self, calls: list[Called], paths: list[str], runner: Any, device: str) -> None:
         super().__init__(calls)
-        self._paths, self._runner = paths, runner
+        self._paths, self._runner, self._device = paths, runner, device
 
     def run(self) -> None:
         """Run each kernel, as many at a time as the place can."""
-        results = run(self._runner, self._paths)
+        results = run(self._runner, self._paths, self._device)
         for call, result in zip(self.calls, results, strict=True):
             error = result.error_msg
             if is_lost(error):

@@ -12,15 +12,17 @@ import numpy as np
 import tvm
 from tvm import ir
 
-from tvm_sparse.choose import Choice, choose
+from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.latency import Epilogue
 from tvm_sparse.layer import Layer
 from tvm_sparse.profiling.terms import terms
-from tvm_sparse.relay_passes import expr, pipeline
+from tvm_sparse.relay_passes import expr, gpu_pipeline, pipeline
 from tvm_sparse.targets import Target
+from tvm_sparse.workgroup_choice import chooser
 
 _NUMBERED = re.compile(r"(?<=[a-z])\d+(?=_|$)")  # what TVM adds to a name that is taken
+_LAYER = re.compile("(sparse|dense)_[a-z0-9]+|conv2d|matmul")  # TVM's own too, on GPUs
 _SAME = 1e-6  # relative difference of sums of the same weights
 
 
@@ -87,12 +89,15 @@ def lower(mod: tvm.IRModule, target: Target, sparse: bool) -> Lowered:
     """
     noted: list[tuple[Choice, Weight]] = []
 
+    choose = chooser(target)
+
     def note(layer: Layer, weight: Weight, target: Target) -> Choice:
         choice = choose(layer, weight, target)
         noted.append((choice, weight))
         return choice
 
-    passes = [*pipeline.lower(target, sparse, note), *pipeline.fuse()]
+    algorithms = gpu_pipeline.lower if target.is_gpu else pipeline.lower
+    passes = [*algorithms(target, sparse, note), *pipeline.fuse()]
     with target.to_tvm():
         fused = tvm.transform.Sequential(passes)(mod)
     left = [(choice, weight, _sum(weight)) for choice, weight in noted]
@@ -119,7 +124,8 @@ def _called(
     tensors = [arg for arg in args if not isinstance(arg, ir.GenericConst)]
     shapes = " ".join("x".join(map(str, _shape(arg))) for arg in [*tensors, out])
     key = f"{plain} {shapes}"
-    if not plain.startswith(("sparse_", "dense_")):
+    computes = _LAYER.match(plain)
+    if computes is None:
         return Called(name=name, key=key)
     place = _place([arg for arg in args if isinstance(arg, ir.GenericConst)], left)
     if place is None:
@@ -127,7 +133,7 @@ def _called(
     choice, weight, _ = left.pop(place)
     size = np.prod(_shape(out))
     reads = sum(np.prod(_shape(arg)) == size for arg in tensors[1:])
-    epilogue = Epilogue(reads=int(reads), operators=plain.count("_") - 1)
+    epilogue = Epilogue(reads=int(reads), operators=plain[computes.end() :].count("_"))
     found = LayerCall(choice=choice, epilogue=epilogue, terms=terms(choice, weight, epilogue))
     return Called(name=name, key=key, layer=found)
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 from tvm_sparse import targets
-from tvm_sparse.choose import choose
 from tvm_sparse.latency import Epilogue, Latency, LatencyTable
 from tvm_sparse.layer import Layer
 from tvm_sparse.profiling import file
@@ -16,6 +15,7 @@ from tvm_sparse.profiling.prune_constants import weight
 from tvm_sparse.profiling.terms import following, terms
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
+from tvm_sparse.workgroup_choice import chooser
 
 
 def read(path: str | Path, target: str | Path | Target = "x86") -> LatencyTable:
@@ -71,7 +71,8 @@ class Prediction:
         name = layer, scheme
         if name not in self._known:
             drawn = weight(layer, scheme)
-            self._known[name] = terms(choose(layer, drawn, self._target), drawn, epilogue)
+            choice = chooser(self._target)(layer, drawn, self._target)
+            self._known[name] = terms(choice, drawn, epilogue)
         return self.of({**self._known[name], **following(layer, epilogue)})
 
     def of(self, terms: Mapping[str, float]) -> Latency:

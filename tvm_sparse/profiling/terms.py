@@ -10,7 +10,9 @@ from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.latency import Epilogue
 from tvm_sparse.layer import Layer
+from tvm_sparse.stock import Stock
 from tvm_sparse.tile import PanelTile, WindowTile
+from tvm_sparse.workgroup import Workgroup
 
 FORMULA = "formula"
 """The term that holds the seconds which the cost formula predicts, more of it being learnt."""
@@ -81,6 +83,8 @@ def _tile(kernel: Kernel) -> dict[str, float]:
     if isinstance(tile, PanelTile):
         family = 2.0 if isinstance(tile, WindowTile) else 1.0
         return {"family": family, "rows": float(tile.filters), "vectors": float(tile.rows)}
+    if isinstance(tile, Workgroup | Stock):
+        return {"family": 10.0 if isinstance(tile, Workgroup) else 11.0, **_workgroup(tile)}
     assert plane is not None
     family = 3.0 if tile.parallel == "channels" else 0.0
     family += 4.0 * (kernel.rest is not None) + 5.0 * kernel.by_pattern
@@ -95,6 +99,19 @@ def _tile(kernel: Kernel) -> dict[str, float]:
         "tiles": _log(plane.tiles),
         "length": _log(plane.length),
         "slice": float(tile.slice),
+    }
+
+
+def _workgroup(tile: Workgroup | Stock) -> dict[str, float]:
+    """Return the sizes of a GPU's workgroup; none of TVM's own, which are not known."""
+    if isinstance(tile, Stock):
+        return {}
+    return {
+        "rows": float(tile.filters),
+        "vectors": float(tile.lanes),
+        "threads": _log(math.prod(tile.threads)),
+        "side by side": _log(tile.blocks),
+        "staged": _log(tile.channels),
     }
 
 

@@ -19,6 +19,7 @@ from tvm_sparse.rpc import fit
 from tvm_sparse.rpc import tracker as trackers
 from tvm_sparse.rpc.about import DESCRIBE, About
 from tvm_sparse.rpc.address import Address
+from tvm_sparse.rpc.gpu import Gpu
 
 _SESSION = 120  # seconds that a session may last
 Array = npt.NDArray[Any]
@@ -42,6 +43,11 @@ class Board:
     def about(self) -> About:
         """What the board is; raises as `about` does."""
         return about(self._remote, self.key)
+
+    @property
+    def gpu(self) -> Gpu:
+        """The board's GPU; raises as `Gpu.of` does."""
+        return Gpu.of(self._remote, self.key)
 
     def load(self, compiled: Compiled) -> Remote:
         """Send a model to the board.

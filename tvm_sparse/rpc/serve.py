@@ -17,6 +17,7 @@ import tvm_ffi
 from tvm.rpc import server
 
 from tvm_sparse.errors import DeviceError
+from tvm_sparse.rpc import gpu
 from tvm_sparse.rpc.about import DESCRIBE, About
 from tvm_sparse.rpc.address import Address
 
@@ -48,6 +49,7 @@ def serve(tracker: Address, key: str, host: str = "0.0.0.0", port: int = 9090) -
         If no port is free.
     """
     tvm_ffi.register_global_func(DESCRIBE, lambda: About.here().to_json(), override=True)
+    tvm_ffi.register_global_func(gpu.DESCRIBE, lambda: gpu.Gpu.here().to_json(), override=True)
     server._serving = _outliving(server._serving)
     while True:
         state = _listening(tracker, key, host, port)

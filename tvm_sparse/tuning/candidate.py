@@ -24,7 +24,7 @@ from tvm.s_tir import Schedule
 
 from tvm_sparse import implement, link
 from tvm_sparse.compiled import set_threads
-from tvm_sparse.relay_passes import code_generation
+from tvm_sparse.relay_passes import code_generation, gpu_pipeline, pack_for_gpu
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import cold, sampling
@@ -67,9 +67,12 @@ def build(folder: Path, mod: tvm.IRModule, target: Any, params: Any) -> Built:
     """Compile the kernel that a sample of a workload stands for; MetaSchedule's ``f_build``."""
     name = _name(sampling.identity_of(mod))
     task = _task(folder / f"{name}.task")
-    choice = task.chosen(sampling.sample_of(Schedule(mod)))
-    assert choice is not None  # what does not fit is not sent to be built
-    bound = implement.chosen(choice, task.weight)
+    sample = sampling.sample_of(Schedule(mod))
+    choice = task.chosen(sample)
+    if choice is None:  # the search sends nothing that does not fit
+        raise ValueError(f"not a kernel of {task.layer.key}: {task.refusal(sample)}")
+    make = pack_for_gpu.implement if task.target.is_gpu else implement.chosen
+    bound = make(choice, task.weight)
     number = secrets.randbits(62)
     x, y = _ends(bound.func)
     arguments = Arguments(
@@ -104,28 +107,48 @@ def run(folder: Path, library: Any, device: Any, config: Any, repeated: Any) -> 
     """Verify a candidate's output and return its times in seconds; ``f_run_evaluator``."""
     given = Arguments.read(folder / str(library[_NUMBER]()))
     use_threads(given.cores)
-    x, *constants, y = given.arrays
-    ends = [tvm.runtime.tensor(array, device) for array in (x, y)]
-    arguments = [
-        [ends[0], *(tvm.runtime.tensor(array, device) for array in constants), ends[1]]
+    arguments = _on_device(given, device)
+    library["main"](*arguments[0])
+    given.verify(arguments[0][-1].numpy(), folder)
+    least = config.min_repeat_ms * 1e-3
+    return cold.seconds(library["main"], arguments, config.repeat, least, device.sync)
+
+
+def _on_device(given: Arguments, device: Any) -> list[list[Any]]:
+    """Return arguments for several runs, each with constants of its own."""
+    constants = [given.arrays[place] for place in given.constants]
+    once = [
+        None if place in given.constants else tvm.runtime.tensor(array, device)
+        for place, array in enumerate(given.arrays)
+    ]
+    return [
+        [
+            tvm.runtime.tensor(array, device) if known is None else known
+            for known, array in zip(once, given.arrays, strict=True)
+        ]
         for _ in range(cold.copies(constants))
     ]
-    library["main"](*arguments[0])
-    given.verify(ends[1].numpy(), folder)
-    return cold.seconds(library["main"], arguments, config.repeat, config.min_repeat_ms * 1e-3)
 
 
 def compiled(func: tirx.PrimFunc, number: int, target: Target) -> Any:
     """Return a library of a scheduled kernel, ``main``, and a function that tells its number."""
+    own, gpu = target.to_tvm(), target.is_gpu
     mod = tvm.IRModule({"main": func.with_attr("global_symbol", "main")})
-    scheduling = tvm.transform.Sequential([ScheduleFunctions(target)])
-    mod = scheduling(mod)
+    with own:
+        passes = gpu_pipeline.schedule() if gpu else [ScheduleFunctions(target)]
+        mod = tvm.transform.Sequential(passes)(mod)
     body = tirx.Return(tirx.IntImm("int64", number))
     tells = tirx.PrimFunc([], body).with_attrs(
-        {"global_symbol": _NUMBER, "tirx.is_scheduled": True, "target": target.to_tvm()}
+        {
+            "global_symbol": _NUMBER,
+            "tirx.is_scheduled": True,
+            "target": own.host if gpu else own,
+        }
     )
     mod.update_func(tvm.ir.GlobalVar(_NUMBER), tells)
-    return tvm.compile(mod, target.to_tvm(), tir_pipeline=code_generation.NAME)
+    return tvm.compile(
+        mod, own, tir_pipeline=gpu_pipeline.LOWERING if gpu else code_generation.NAME
+    )
 
 
 def _ends(func: tirx.PrimFunc) -> tuple[Array, Array]:

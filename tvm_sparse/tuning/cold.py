@@ -29,7 +29,11 @@ def copies(constants: Sequence[Array]) -> int:
 
 
 def seconds(
-    call: Callable[..., object], arguments: Sequence[Sequence[Any]], repeat: int, least: float
+    call: Callable[..., object],
+    arguments: Sequence[Sequence[Any]],
+    repeat: int,
+    least: float,
+    finish: Callable[[], object] = lambda: None,
 ) -> list[float]:
     """Return the mean time of a call in each repetition.
 
@@ -41,14 +45,18 @@ def seconds(
     repeat : int
     least : float
         Seconds that a repetition takes at least.
+    finish : callable
+        Waits for what calls have begun: on GPUs.
     """
-    turn = _turns(call, arguments)
+    turn = _turns(call, arguments, finish)
     number = max(1, math.ceil(least / max(turn(1), 1e-7)))
     return [turn(number) for _ in range(repeat)]
 
 
 def _turns(
-    call: Callable[..., object], arguments: Sequence[Sequence[Any]]
+    call: Callable[..., object],
+    arguments: Sequence[Sequence[Any]],
+    finish: Callable[[], object],
 ) -> Callable[[int], float]:
     """Return what runs a call a number of times, and tells the mean time."""
     place = 0
@@ -60,6 +68,7 @@ def _turns(
         begin = time.perf_counter()
         for one in chosen:
             call(*one)
+        finish()
         return float(np.divide(time.perf_counter() - begin, number))
 
     return turn

@@ -8,13 +8,14 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from tvm_sparse.choose import Choice, choose, stay_dense
+from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import folder, packaged, provenance, records
 from tvm_sparse.tuning.records import Measured
 from tvm_sparse.tuning.task import Task, identity, task_of
+from tvm_sparse.workgroup_choice import chooser
 
 _Known = dict[str, list[Measured]]
 
@@ -45,14 +46,15 @@ def tuned(
     common = packaged.find(target)
     known = cache(lambda: own if common is None else {**records.read(common), **own})
 
-    base = choose if sparse else stay_dense
+    base = chooser(target, sparse)
 
     def decide(layer: Layer, weight: Weight, target: Target) -> Choice:
         choice = base(layer, weight, target)
         measured = known().get(identity(choice))
         if measured is None:
             return choice
-        return _best(choice, task_of(choice, weight, target), measured)
+        task = task_of(choice, weight, target)
+        return _best(choice, task, measured) if task.spaces else choice
 
     return decide
 

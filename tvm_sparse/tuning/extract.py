@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import tvm
 
-from tvm_sparse.choose import Choice, choose
+from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
-from tvm_sparse.relay_passes import pipeline
+from tvm_sparse.relay_passes import gpu_pipeline, pipeline
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning.task import Task, task_of
+from tvm_sparse.workgroup_choice import chooser
 
 
 def extract(mod: tvm.IRModule, target: Target) -> list[Task]:
@@ -26,13 +27,17 @@ def extract(mod: tvm.IRModule, target: Target) -> list[Task]:
     """
     found: list[Task] = []
 
+    choose = chooser(target)
+
     def note(layer: Layer, weight: Weight, target: Target) -> Choice:
         choice = choose(layer, weight, target)
-        found.append(task_of(choice, weight, target))
+        task = task_of(choice, weight, target)
+        found.extend([task] if task.spaces else [])
         return choice
 
+    lower = gpu_pipeline.lower if target.is_gpu else pipeline.lower
     with target.to_tvm():
-        passes = [*pipeline.simplify(), *pipeline.lower(target, decide=note)]
+        passes = [*pipeline.simplify(), *lower(target, decide=note)]
         tvm.transform.Sequential(passes)(mod)
     return merged(found)
 

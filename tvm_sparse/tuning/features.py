@@ -13,11 +13,13 @@ import tvm
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
+from tvm_sparse.stock import Stock
 from tvm_sparse.targets import Target
 from tvm_sparse.tile import PanelTile
 from tvm_sparse.tuning import sampling
 from tvm_sparse.tuning.space import Sample
 from tvm_sparse.tuning.subject import Subject
+from tvm_sparse.workgroup import Workgroup
 
 _DECISIONS = ("slices", "parallel", "unroll", "rest")  # that no size of the kernel tells
 
@@ -72,6 +74,8 @@ def features(subject: Subject, sample: Sample) -> np.ndarray:
         float(work.reordered),
         *(float(sample.point.get(name, -1)) for name in _DECISIONS),
     ]
+    if isinstance(tile, Workgroup | Stock):
+        return np.array([*shared, *_sizes(layer, tile)], np.float32)
     if isinstance(tile, PanelTile):
         return np.array([*shared, tile.rows, tile.filters, *[-1.0] * 9], np.float32)
     plane = kernel.plane
@@ -91,6 +95,26 @@ def features(subject: Subject, sample: Sample) -> np.ndarray:
         tile.filters * tile.vectors / target.registers,
     ]
     return np.array([*shared, *own], np.float32)
+
+
+def _sizes(layer, tile):
+    """Return the sizes of a GPU's workgroup; of TVM's own, nothing is known."""
+    if isinstance(tile, Stock):
+        return [-1.0] * 11
+    threads = math.prod(tile.threads)
+    return [
+        tile.filters,
+        tile.lanes,
+        tile.blocks,
+        _log(tile.height),
+        _log(tile.width),
+        _log(tile.channels),
+        _log(threads),
+        _log(tile.space(layer)),
+        tile.space(layer) / (tile.positions * tile.channels),
+        _log(layer.positions / tile.positions),
+        tile.filters * tile.lanes,
+    ]
 
 
 def _log(value: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,12 +15,14 @@ from tvm_sparse import aside, link
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.rpc.about import About as Machine
 from tvm_sparse.targets import Target
+from tvm_sparse.targets.vulkan import describe
 from tvm_sparse.tuning.lines import Lines
 
 FILE = "provenance.json"
 _VERSIONS = ("tvm", "tvm_sparse")
 _MACHINE = ("target", "cpu", "flags", "cores", *_VERSIONS)
 _CLASS = ("target", "microarchitecture", "vectors", "caches", "cores", *_VERSIONS)
+_GPU = ("target", "device", "driver", *_VERSIONS)
 _ELSEWHERE = ("target", "cores", *_VERSIONS)  # of a machine that this one is not like
 _VECTORS = ("avx", "fma", "amx", "f16c", "sse", "asimd")
 
@@ -48,7 +50,7 @@ def foreign(path: Path, target: Target, origin: About | None = None) -> str:
     if about is None:
         return "an unknown machine" if Lines.of(path).records else ""
     if origin is not None:
-        return unlike(about, origin)
+        return unlike(about, origin, _GPU if target.is_gpu else _MACHINE)
     return unlike(about, here(target), _names(target, _MACHINE))
 
 
@@ -97,10 +99,13 @@ def renew(path: Path, about: About) -> None:
 
 def here(target: Target) -> About:
     """Return what there is to say of records that are measured now, on this machine."""
-    return told(target, Machine.here(), str(llvm_get_system_cpu()))
+    gpu = describe.identity() if target.is_gpu else {}
+    return told(target, Machine.here(), str(llvm_get_system_cpu()), gpu)
 
 
-def told(target: Target, machine: Machine, microarchitecture: str) -> About:
+def told(
+    target: Target, machine: Machine, microarchitecture: str, gpu: Mapping[str, str] | None = None
+) -> About:
     """Return what there is to say of records that are measured now, on any machine.
 
     Parameters
@@ -110,6 +115,8 @@ def told(target: Target, machine: Machine, microarchitecture: str) -> About:
         What the machine says of itself.
     microarchitecture : str
         LLVM's name of its CPU.
+    gpu : mapping of str to str, optional
+        ``device`` and ``driver``, see `tvm_sparse.targets.vulkan.describe.identity`.
     """
     vectors = (flag for flag in machine.flags if flag.startswith(_VECTORS))
     return {
@@ -125,6 +132,7 @@ def told(target: Target, machine: Machine, microarchitecture: str) -> About:
         "runtime": machine.tvm,
         "governor": machine.governor,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **(gpu or {}),
     }
 
 
@@ -141,6 +149,8 @@ def together(several: Iterable[About]) -> About:
 
 def _names(target: Target, usual: Sequence[str]) -> Sequence[str]:
     """Return the entries by which records are told apart."""
+    if target.is_gpu:
+        return _GPU if target.is_native else _ELSEWHERE
     return _ELSEWHERE if link.is_foreign(target.triple) else usual
 
 

@@ -126,6 +126,10 @@ class Space(ABC):
     def kernel(self, point: Point) -> Kernel | None:
         """Return the kernel of a point; None if its decisions do not fit together."""
 
+    def refusal(self, point: Point) -> str:
+        """Return why a point is no kernel; empty if it is one."""
+        return "" if self.kernel(point) else "its decisions do not fit together"
+
     @abstractmethod
     def point(self, kernel: Kernel) -> Point:
         """Return the decisions that make a kernel of the family."""

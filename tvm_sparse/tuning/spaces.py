@@ -13,6 +13,7 @@ from tvm_sparse.kernel import Kernel, every_tap
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 from tvm_sparse.tile import Tile
+from tvm_sparse.tuning import workgroups
 from tvm_sparse.tuning.channels import ChannelSpace
 from tvm_sparse.tuning.dense import DensePanelSpace, DenseTileSpace
 from tvm_sparse.tuning.panels import PanelSpace
@@ -21,6 +22,7 @@ from tvm_sparse.tuning.patterns import PatternSpace
 from tvm_sparse.tuning.space import Space
 from tvm_sparse.tuning.tiles import TileSpace
 from tvm_sparse.tuning.windows import WindowSpace
+from tvm_sparse.tuning.workgroups import StockSpace, WorkgroupSpace
 
 KINDS: dict[str, type[Space]] = {
     "tiles": TileSpace,
@@ -31,6 +33,8 @@ KINDS: dict[str, type[Space]] = {
     "dense tiles": DenseTileSpace,
     "dense panels": DensePanelSpace,
     "channels": ChannelSpace,
+    "workgroups": WorkgroupSpace,
+    "stock": StockSpace,
 }  # by what databases call them
 
 _NEAR = 1.3  # times the best predicted time, up to which another space is searched
@@ -46,8 +50,11 @@ def spaces_of(choice: Choice, weight: Weight, target: Target) -> tuple[Space, ..
     """Return the spaces of a layer, that of the choice first.
 
     Kernels of all of them read and write the same matrices: a linear layer with positions in lanes
-    works on transposed ones.
+    works on transposed ones. On GPUs there are none where only TVM's own schedule can compute a
+    layer.
     """
+    if target.is_gpu:
+        return workgroups.spaces(choice, weight, target)
     transposed = _has_positions_in_lanes(choice.kernel)
     found = [space for space in _every(choice, weight, target)]
     alike = [space for space in found if _has_positions_in_lanes(space.best) == transposed]

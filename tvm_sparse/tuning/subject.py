@@ -19,6 +19,7 @@ from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning.space import SLOWEST, Sample, Space
 from tvm_sparse.tuning.spaces import KINDS, kind_of
+from tvm_sparse.workgroup import Workgroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,13 @@ class Subject:
         if space is None or set(sample.point) != set(space.names):
             return None
         return space.kernel(sample.point)
+
+    def refusal(self, sample: Sample) -> str:
+        """Return why a sample stands for no kernel here; empty if it stands for one."""
+        space = self.space(sample.space)
+        if space is None or set(sample.point) != set(space.names):
+            return f"there is no space {sample.space!r} with these decisions"
+        return space.refusal(sample.point)
 
     @property
     def seconds(self) -> float:
@@ -104,7 +112,7 @@ def _fields(space: Space) -> dict[str, Any]:
 
 def _objects(fields: dict[str, Any]) -> dict[str, Any]:
     """Return fields with schemes and works as such."""
-    made: dict[str, Any] = dict(fields)
+    made = _tuples(fields)
     for name, value in fields.items():
         if name in ("used", "rest"):
             made[name] = Scheme(**_tuples(value))
@@ -112,6 +120,8 @@ def _objects(fields: dict[str, Any]) -> dict[str, Any]:
             made[name] = Work(**value)
         elif name == "parts":
             made[name] = Parts(**_objects(value))
+        elif name == "own":
+            made[name] = Workgroup(**value)
     return made
 
 

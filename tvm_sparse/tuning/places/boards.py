@@ -7,7 +7,7 @@ there are boards. Each has a session of its own, which ends with it if it crashe
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -42,19 +42,29 @@ class Boards(Place):
         What each of them is.
     number : int
         How many there are.
+    gpu : dict of str to str, optional
+        The name and driver of their GPU, if the target is one.
     """
 
     def __init__(
-        self, target: Target, tracker: Address, key: str, about: About, number: int
+        self,
+        target: Target,
+        tracker: Address,
+        key: str,
+        about: About,
+        number: int,
+        gpu: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(target)
         self.tracker, self.key, self.about, self.number = tracker, key, about, number
+        self.gpu = gpu
 
     @property
     def origin(self) -> provenance.About:
         """Of the boards; all are the same machine."""
         named = str(self.target.tvm.get("mcpu", "generic"))
-        return {**provenance.told(self.target, self.about, named), "board": self.key}
+        told = provenance.told(self.target, self.about, named, self.gpu)
+        return {**told, "board": self.key}
 
     def runner(self, folder: Path) -> Any:
         """Return a runner that uses all boards, and those that are left when one is lost."""
@@ -69,7 +79,7 @@ class Boards(Place):
             f_create_session=partial(worker.plainly, session.open_, self.about),
             f_upload_module=partial(worker.plainly, session.send),
             f_alloc_argument=session.allocate,
-            f_run_evaluator=partial(worker.plainly, session.run, folder),
+            f_run_evaluator=partial(worker.plainly, session.run, folder, self.target.is_gpu),
             f_cleanup=session.close,
             max_workers=self.number,
             initializer=partial(worker.prepare, folder),
@@ -81,7 +91,8 @@ class Boards(Place):
     ) -> list[list[Outcome]]:
         """Run the candidates of each group in turns; a round of a group stays on one board."""
         together = [_together(group) for group in groups]
-        results = iter(run(runner, [path for path in together if path for _ in range(rounds)]))
+        paths = [path for path in together if path for _ in range(rounds)]
+        results = iter(run(runner, paths, self.device))
         found = []
         for group, path in zip(groups, together, strict=True):
             mine = [next(results) for _ in range(rounds if path else 0)]
@@ -107,7 +118,9 @@ def boards(target: Target, tracker_: Address, key: str) -> Boards:
     known = next((one for one in tracker.boards(tracker_) if one.key == key), None)
     with ExitStack() as held:
         asked = range(max(known.free, 1) if known else 1)  # an unknown key is told by `board`
-        abouts = [held.enter_context(board(key, tracker_)).about for _ in asked]
+        free = [held.enter_context(board(key, tracker_)) for _ in asked]
+        abouts = [one.about for one in free]
+        gpus = [one.gpu for one in free] if target.is_gpu else []
     for about in abouts:
         fit.demand(about, key, target.name, target.triple, target.needs)
     different = next((about for about in abouts if about != abouts[0]), None)
@@ -117,7 +130,15 @@ def boards(target: Target, tracker_: Address, key: str) -> Boards:
             f"{_kind(different)}; serve each kind with a key of its own"
         )
     number = len(known.addresses) if known else 1
-    return Boards(target, tracker_, key, abouts[0], number)
+    if not gpus:
+        return Boards(target, tracker_, key, abouts[0], number)
+    if any(gpu != gpus[0] for gpu in gpus):
+        names = ", and ".join(sorted({gpu.identity["device"] for gpu in gpus}))
+        raise DeviceError(
+            f"the boards {key!r} have different GPUs: {names}; serve each with a key of its own"
+        )
+    fitted = gpus[0].fitted(target, key)
+    return Boards(fitted, tracker_, key, abouts[0], number, gpus[0].identity)
 
 
 def _kind(about: About) -> str:

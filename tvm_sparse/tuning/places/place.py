@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from tvm.s_tir import meta_schedule as ms
 
@@ -68,10 +68,18 @@ class Place(ABC):
     target : Target
     """
 
-    within: ClassVar[bool] = False  # Whether kernels can be timed within a network that runs there
-
     def __init__(self, target: Target) -> None:
         self.target = target
+
+    @property
+    def within(self) -> bool:
+        """Whether kernels can be timed within a network that runs there."""
+        return False
+
+    @property
+    def device(self) -> str:
+        """What TVM calls the device that candidates run on."""
+        return str(self.target.tvm["kind"]) if self.target.is_gpu else "cpu"
 
     @property
     @abstractmethod
@@ -116,11 +124,11 @@ class Place(ABC):
         for group, outcomes in zip(groups, found, strict=True):
             for path, outcome in [*zip(group, outcomes, strict=True)] * rounds:
                 if outcome.error is None:
-                    outcome.add(run(runner, [path])[0])
+                    outcome.add(run(runner, [path], self.device)[0])
         return found
 
 
-def run(runner: Any, paths: Sequence[str]) -> list[Any]:
+def run(runner: Any, paths: Sequence[str], device: str = "cpu") -> list[Any]:
     """Return MetaSchedule's results of running candidates once, as many at a time as it likes."""
-    inputs = [ms.runner.RunnerInput(path, "cpu", []) for path in paths]
+    inputs = [ms.runner.RunnerInput(path, device, []) for path in paths]
     return [future.result() for future in runner.run(inputs)]

@@ -92,11 +92,18 @@ def allocate(session: Any, device: Any, args_info: Any, repeat: int) -> list[lis
 
 
 def run(
-    folder: Path, session: Any, sent: Sequence[Sent], device: Any, config: Any, repeated: Any
+    folder: Path,
+    is_gpu: bool,
+    session: Any,
+    sent: Sequence[Sent],
+    device: Any,
+    config: Any,
+    repeated: Any,
 ) -> list[float]:
     """Verify outputs and return times in seconds, one candidate's after the other's.
 
-    RPCRunner's ``f_run_evaluator``; the folder holds outputs that others are compared with.
+    RPCRunner's ``f_run_evaluator``; the folder holds outputs that others are compared with. What
+    a GPU has in its caches stays there.
     """
     session.get_function("runtime.config_threadpool")(_ALL_CORES, sent[0].arguments.cores)
     ready = []
@@ -108,7 +115,8 @@ def run(
         one.arguments.verify(output, folder)
         ready.append((one.library, tensors))
     with _blaming(session):
-        return [one for pair in ready for one in _seconds(*pair, device, config)]
+        cold = "" if is_gpu else _COLD
+        return [one for pair in ready for one in _seconds(*pair, device, config, cold)]
 
 
 def close(session: Any, name: str | None) -> None:
@@ -118,11 +126,13 @@ def close(session: Any, name: str | None) -> None:
         board.release(session)
 
 
-def _seconds(library: Any, tensors: Sequence[Any], device: Any, config: Any) -> list[float]:
+def _seconds(
+    library: Any, tensors: Sequence[Any], device: Any, config: Any, cold: str
+) -> list[float]:
     """Return the median time of a run in each repetition; the board itself takes the time."""
 
     def times(number: int) -> Sequence[float]:
-        timed = library.time_evaluator("main", device, number=1, repeat=number, f_preproc=_COLD)
+        timed = library.time_evaluator("main", device, number=1, repeat=number, f_preproc=cold)
         found: Sequence[float] = timed(*tensors).results
         return found
 
