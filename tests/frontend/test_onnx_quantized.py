@@ -116,7 +116,8 @@ def test_every_operator_of_integers_is_read(tmp_path: Path) -> None:
             y = torch.cat([torch.sigmoid(self.left(x)), self.right(x)], 1)
             y = nn.functional.avg_pool2d(nn.functional.leaky_relu(y), 3, 2, 1)
             y = (y * y).mean((2, 3), keepdim=True).flatten(1)
-            return self.last(y[None])[0]
+            z: torch.Tensor = self.last(y[None])[0]
+            return z
 
     torch.manual_seed(0)
     x = torch.rand(2, 3, 9, 11)

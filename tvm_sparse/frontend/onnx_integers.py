@@ -86,7 +86,7 @@ class _Speller:
                 self._given[node.output[0]] = (node.input[1], node.input[2])
             self.nodes.append(node)
 
-    def real(self, name: str, scale: str, zero: str, axis: int | None = None) -> str:
+    def real(self, name: str, scale: str, zero: str, *, axis: int | None = None) -> str:
         """Return the name of a tensor's dequantized values."""
         key = (name, scale)
         if key not in self._real:
@@ -107,6 +107,11 @@ class _Speller:
                 "(per_channel is for weights)"
             )
         return self.real(name, scale, zero)
+
+    def weight(self, node: onnx.NodeProto, axis: int) -> str:
+        """Return the dequantized weights of a layer, whose filters lie along an axis."""
+        name, scale, zero = node.input[3:6]
+        return self.real(name, scale, zero, axis=axis)
 
     def emit(self, node: onnx.NodeProto, op: str, read: list[str], scale: str, zero: str) -> None:
         """Add a float operator that stores what a node does; bytes, if there is a scale."""
@@ -142,21 +147,21 @@ class _Speller:
 
 def _conv(speller: _Speller, node: onnx.NodeProto) -> None:
     x, scale = speller.activation(node, 0), node.input[4]
-    read = [x, speller.real(*node.input[3:6], axis=0)]
+    read = [x, speller.weight(node, axis=0)]
     if len(node.input) > 8 and node.input[8]:
         read.append(speller.bias(node.input[8], node.input[1], scale))
     speller.emit(node, "Conv", read, node.input[6], node.input[7])
 
 
 def _matmul(speller: _Speller, node: onnx.NodeProto) -> None:
-    read = [speller.activation(node, 0), speller.real(*node.input[3:6], axis=1)]
+    read = [speller.activation(node, 0), speller.weight(node, axis=1)]
     speller.emit(node, "MatMul", read, node.input[6], node.input[7])
 
 
 def _gemm(speller: _Speller, node: onnx.NodeProto) -> None:
     attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
     axis = 0 if attributes.get("transB") else 1
-    read = [speller.activation(node, 0), speller.real(*node.input[3:6], axis=axis)]
+    read = [speller.activation(node, 0), speller.weight(node, axis=axis)]
     if len(node.input) > 6 and node.input[6]:
         scales, alpha = (node.input[1], node.input[4]), attributes.get("alpha", 1.0)
         read.append(speller.bias(node.input[6], *scales, factor=alpha))

@@ -18,13 +18,12 @@ one run of the model.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.ao.nn import quantized
 
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend.torch_quantized_programs import register
@@ -33,6 +32,7 @@ _TYPES = {torch.quint8: (0, 255, torch.uint8), torch.qint8: (-128, 127, torch.in
 _FLOATS: dict[str, Callable[[Any], nn.Module]] = {
     "Quantize": lambda old: nn.Identity(),
     "DeQuantize": lambda old: nn.Identity(),
+    "Dropout": lambda old: nn.Identity(),
     "ReLU6": lambda old: nn.ReLU6(),
     "Hardswish": lambda old: nn.Hardswish(),
     "Sigmoid": lambda old: nn.Sigmoid(),
@@ -75,8 +75,17 @@ class Steps:
 
 @dataclass
 class _Seen:
-    """What stands before and after one module; more than one thing, if it is called twice."""
+    """What one module reads and gives, each time that it is called.
 
+    Parameters
+    ----------
+    inputs, after : list
+        The bytes of what it reads, and gives.
+    before : list
+        The bytes that no other module has rounded to already.
+    """
+
+    inputs: list[tuple[Steps | None, ...]] = field(default_factory=list)
     before: list[tuple[Steps | None, ...]] = field(default_factory=list)
     after: list[Steps | None] = field(default_factory=list)
 
@@ -103,32 +112,58 @@ def spell_modules(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
         different scales.
     """
     register()
+    _refuse_dynamic(model)
     seen, spelled = _observe(model, inputs), copy.deepcopy(model)
+    shared = {name for name, old in model.named_modules() if name in seen and _passes(seen[name])}
+    if shared:  # bytes pass them as they are: whoever reads them rounds
+        seen = _observe(model, inputs, shared)
     for name, old in list(spelled.named_modules()):
-        if name in seen or isinstance(old, quantized.QFunctional):
+        if name in seen or _kind(old) == "QFunctional":
             parent, _, last = name.rpartition(".")
             setattr(spelled.get_submodule(parent), last, _spelled(name, old, seen.get(name)))
     return spelled
 
 
-def _observe(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, _Seen]:
+def _refuse_dynamic(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if ".dynamic" in type(module).__module__ and _kind(module):
+            raise ModelError(
+                f"{name} quantizes what it reads while it runs; expected scales that are known "
+                "before: quantize the model statically, or leave it in float and use ts.quantize"
+            )
+
+
+def _passes(seen: _Seen) -> bool:
+    """Whether a module is called on tensors of several scales, and keeps each."""
+    same = all(before[0] == after for before, after in zip(seen.inputs, seen.after, strict=True))
+    return same and len(set(seen.after)) > 1
+
+
+def _observe(
+    model: nn.Module, inputs: tuple[Tensor, ...], leave: Collection[str] = ()
+) -> dict[str, _Seen]:
     """Return what stands around each module that reads or gives quantized tensors."""
     seen: dict[str, _Seen] = {}
     known: list[Any] = []  # results of modules, which are rounded already
 
     def note(name: str, read: tuple[Any, ...], stored: Any) -> None:
-        before = tuple(None if any(x is y for y in known) else Steps.of(x) for x in read)
-        after = Steps.of(stored)
-        if after or any(Steps.of(x) for x in read):
+        given, after = tuple(Steps.of(x) for x in read), Steps.of(stored)
+        if after or any(given):
             found = seen.setdefault(name, _Seen())
-            found.before.append(before)
+            found.inputs.append(given)
+            found.before.append(
+                tuple(
+                    None if any(x is y for y in known) else step
+                    for x, step in zip(read, given, strict=True)
+                )
+            )
             found.after.append(after)
         known.append(stored)
 
-    leaves = [(n, m) for n, m in model.named_modules() if _kind(m) or not [*m.children()]]
     hooks = [
         module.register_forward_hook(lambda m, read, out, name=name: note(name, read, out))
-        for name, module in leaves
+        for name, module in model.named_modules()
+        if (_kind(module) or not [*module.children()]) and name not in leave
     ]
     try:
         with torch.no_grad():
@@ -140,7 +175,7 @@ def _observe(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, _Seen]:
 
 
 def _spelled(name: str, old: nn.Module, seen: _Seen | None) -> nn.Module:
-    if isinstance(old, quantized.QFunctional):
+    if _kind(old) == "QFunctional":
         return _Functional(old)
     assert seen is not None
     if len(set(seen.before)) > 1 or len(set(seen.after)) > 1:
@@ -195,8 +230,12 @@ class _Rounded(nn.Module):
 class _Weighted(_Rounded):
     """A convolution or linear layer of signed bytes."""
 
+    bias: Tensor | None
+
     def __init__(self, old: Any, before: tuple[Steps | None, ...], after: Steps | None) -> None:
-        super().__init__(nn.ReLU() if "ReLU" in type(old).__name__ else nn.Identity(), before, after)
+        super().__init__(
+            nn.ReLU() if "ReLU" in type(old).__name__ else nn.Identity(), before, after
+        )
         weight, bias = old.weight(), old.bias()
         each = weight.qscheme() in (torch.per_channel_affine, torch.per_channel_symmetric)
         scale = weight.q_per_channel_scales() if each else torch.tensor([weight.q_scale()])

@@ -132,9 +132,7 @@ def _zero(importer: Any, zero: Any, kind: str) -> Any:
     return importer.block_builder.emit(relax.op.astype(zero, kind))
 
 
-def _clipped(
-    emit: Any, x: Any, scale: Any, zero: Any, bounds: tuple[int, int], kind: str
-) -> Any:
+def _clipped(emit: Any, x: Any, scale: Any, zero: Any, bounds: tuple[int, int], kind: str) -> Any:
     """Return a tensor clipped to what a range of bytes stands for, if that is not all of them."""
     whole = tvm.DataType(kind)
     least, most = (0, 255) if whole.type_code == tvm.DataTypeCode.UINT else (-128, 127)

@@ -126,7 +126,7 @@ def _corrections(
     """Return what quantized weights lack of each filter's mean sum."""
     found: dict[relax.Var, Array] = {}
     for var, layer in points.layers.items():
-        weight, read = _weight(uses, points, var), points.tensors[uses.values[var].args[0]]
+        weight, read = _weight(uses, points, var), uses.values[var].args[0]
         steps, scale = weights[var]
         lost = weight - steps * scale.reshape(-1, *[1] * (weight.ndim - 1))
         each = means[read].reshape(layer.groups, 1, -1)
