@@ -30,6 +30,7 @@ from tvm_sparse.targets import Target
 from tvm_sparse.tile import Tile
 from tvm_sparse.words import BYTES
 
+
 @dataclass(frozen=True, kw_only=True)
 class Average:
     """Sums over windows, scaled to other bytes.
@@ -110,10 +111,9 @@ def _window(pool: Any) -> tuple[Layer, npt.NDArray[np.float32]] | None:
     if expr.op_name(pool) == layers.POOLS[1]:
         window = layers.window_of(pool)
         return None if window is None else (window, layers.shares_of(pool, window))
-    shape = expr.shape(pool.args[0]) if expr.op_name(pool) in layers.MEANS else None
-    if shape is None or len(shape) != 4 or not _is_global(pool):
+    if not layers.is_global_mean(pool):
         return None
-    batch, channels, height, width = shape
+    batch, channels, height, width = shape = expr.shape(pool.args[0]) or ()
     window = Layer(
         op="conv2d",
         weight=(channels, 1, height, width),
@@ -121,13 +121,3 @@ def _window(pool: Any) -> tuple[Layer, npt.NDArray[np.float32]] | None:
         groups=channels,
     )
     return window, np.full((1, 1), 1 / math.prod(shape[2:]), np.float32)
-
-
-def _is_global(pool: relax.Call) -> bool:
-    """Whether a call takes the mean of whole images, in NCHW."""
-    if expr.op_name(pool) == layers.MEANS[0]:
-        axes = pool.attrs.axis
-        return axes is not None and {int(axis) % 4 for axis in axes} == {2, 3}
-    sizes = pool.attrs.output_size
-    plain = str(pool.attrs.layout) == "NCHW" and sizes is not None
-    return plain and all(int(size) == 1 for size in sizes)

@@ -121,6 +121,18 @@ def shares_of(call: relax.Call, window: Layer) -> npt.NDArray[np.float32]:
     return share
 
 
+def is_global_mean(call: Any) -> bool:
+    """Whether a call takes the mean of whole images, in NCHW."""
+    if expr.op_name(call) not in MEANS or len(expr.shape(call.args[0]) or ()) != 4:
+        return False
+    if expr.op_name(call) == MEANS[0]:
+        axes = call.attrs.axis
+        return axes is not None and {int(axis) % 4 for axis in axes} == {2, 3}
+    sizes = call.attrs.output_size
+    plain = str(call.attrs.layout) == "NCHW" and sizes is not None
+    return plain and all(int(size) == 1 for size in sizes)
+
+
 def _needed(outputs: int, stride: int, kernel: int, dilation: int) -> int:
     return (outputs - 1) * stride + (kernel - 1) * dilation + 1
 

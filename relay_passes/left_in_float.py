@@ -39,12 +39,13 @@ def _readers(values: dict[relax.Var, Any]) -> Counter[str]:
         name = expr.op_name(value)
         args = list(value.args) if isinstance(value, relax.Call) else []
         args += list(value.fields) if isinstance(value, relax.Tuple) else []
+        args += [value] if isinstance(value, relax.Var) else []
         if name == "relax.call_tir" and args[0].name_hint.startswith(_OURS):
             floats.add(var)
         elif name == quantized.DEQUANTIZE:
             floats.add(var)
         elif any(isinstance(arg, relax.Var) and arg in floats for arg in args):
-            if name in _VIEWS or isinstance(value, relax.Tuple):
+            if name in _VIEWS or not isinstance(value, relax.Call):
                 floats.add(var)
             elif name and name != "relax.call_tir":
                 names[name.removeprefix("relax.").removeprefix("nn.")] += 1

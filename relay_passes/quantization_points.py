@@ -118,7 +118,7 @@ def _operands(uses: expr.Uses, points: Points, value: Any) -> list[relax.Var]:
         return _summands(uses, points, call)
     if name == "relax.concat":
         parts = list(uses.value(call.args[0]).fields)
-    elif name in (layers.POOLS[1], *layers.MEANS, *_VIEWS, layers.POOLS[0]):
+    elif name in (*layers.POOLS, *_VIEWS) or layers.is_global_mean(call):
         parts = [call.args[0]]
     else:
         return []
