@@ -48,13 +48,17 @@ class Words:
         kind = relax.TensorType(shape, "float32" if numbers.output is None else "int32")
         result = builder.emit(emit.kernel_call(builder, bound.func, bound.name, args, kind))
         if numbers.output is None:
-            return _outwards(result, op, call, builder)
+            return _outwards(result, op, expr.shape(call) or (), builder)
         self._known[var, op] = result
-        channels, dtype = found.layer.filters, str(call.ty.dtype)
-        taken = _emit(
-            builder, algorithms.unpacked, result, "unpack", channels=channels, dtype=dtype
-        )
-        return _outwards(taken, op, call, builder)
+        return self.bytes(var, op, expr.shape(call) or (), str(call.ty.dtype), builder)
+
+    def known(self, var: relax.Var, op: str) -> relax.Expr:
+        """Return the words of a tensor."""
+        return self._known[var, op]
+
+    def store(self, var: relax.Var, op: str, words: relax.Expr) -> None:
+        """Note the words of a tensor."""
+        self._known[var, op] = words
 
     def max_pool(
         self,
@@ -73,11 +77,23 @@ class Words:
         call = emit.kernel_call(builder, pooling.func, pooling.name, args, kind)
         self._known[var, "conv2d"] = builder.emit(call)
 
-    def bytes(self, var: relax.Var, call: Any, builder: relax.BlockBuilder) -> relax.Expr:
-        """Return the bytes of an image's words, in the place of a call."""
-        channels = (expr.shape(call) or ())[1]
-        known = {"channels": channels, "dtype": str(call.ty.dtype)}
-        return _emit(builder, algorithms.unpacked, self._known[var, "conv2d"], "unpack", **known)
+    def bytes(
+        self,
+        var: relax.Var,
+        op: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        builder: relax.BlockBuilder,
+    ) -> relax.Expr:
+        """Return the bytes of a tensor of words, in its shape and type."""
+        y = unpacked(self._known[var, op], shape[-1 if op == LINEAR else 1], dtype, builder)
+        return _outwards(y, op, shape, builder)
+
+    def join(
+        self, var: relax.Var, op: str, octets: relax.Expr, builder: relax.BlockBuilder
+    ) -> None:
+        """Emit the words of unsigned bytes that have channels where words have theirs."""
+        self._known[var, op] = _emit(builder, algorithms.packed, octets, "pack")
 
     def pack(self, var: relax.Var, op: str, q: relax.Expr, builder: relax.BlockBuilder) -> None:
         """Emit the words of bytes, for a kind of layer that has none yet."""
@@ -103,7 +119,19 @@ class Words:
         shape = expr.shape(call) or ()
         channels = shape[-1] if op == LINEAR else shape[1]
         y = _emit(builder, algorithms.real, words, "dequantize", channels=channels, given=given)
-        return _outwards(y, op, call, builder)
+        return _outwards(y, op, shape, builder)
+
+
+def kind_of(shape: tuple[int, ...]) -> str:
+    """Return the kind of layer whose words a tensor of a shape has by itself."""
+    return "conv2d" if len(shape) == 4 else LINEAR
+
+
+def unpacked(
+    words: relax.Expr, channels: int, dtype: str, builder: relax.BlockBuilder
+) -> relax.Expr:
+    """Emit words as bytes, with channels where words have theirs."""
+    return _emit(builder, algorithms.unpacked, words, "unpack", channels=channels, dtype=dtype)
 
 
 def _emit(
@@ -131,10 +159,11 @@ def _inwards(x: relax.Expr, op: str, builder: relax.BlockBuilder) -> relax.Expr:
     return builder.emit(relax.op.permute_dims(x))
 
 
-def _outwards(y: relax.Expr, op: str, call: Any, builder: relax.BlockBuilder) -> relax.Expr:
-    """Return a kernel's output in the shape of the call that it replaces."""
+def _outwards(
+    y: relax.Expr, op: str, shape: tuple[int, ...], builder: relax.BlockBuilder
+) -> relax.Expr:
+    """Return a kernel's output in the shape of what it replaces."""
     if op != LINEAR:
         return y
-    shape = expr.shape(call) or ()
     y = relax.op.permute_dims(y)
     return y if len(shape) == 2 else relax.op.reshape(builder.emit(y), shape)

@@ -27,10 +27,11 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from tvm_sparse.layer import Layer
-from tvm_sparse.relay_passes import expr, integer_kernels, quantized, record, scope
+from tvm_sparse.relay_passes import between, expr, integer_kernels, quantized, record, scope
+from tvm_sparse.relay_passes.between import Between
 from tvm_sparse.relay_passes.emit_words import Words
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.left_in_float import left_in_float
 from tvm_sparse.relay_passes.quantized import Found
 from tvm_sparse.report import LayerReport
 from tvm_sparse.targets import Target
@@ -66,7 +67,9 @@ class FoldQuantization(scope.ForTarget):
         for why in (why for plan in plans for why in plan.floats):
             mod = record.note(mod, why)
         tidy = [FoldConstants(), relax.transform.DeadCodeElimination()]
-        return tvm.transform.Sequential(tidy)(mod) if plans else mod
+        mod = tvm.transform.Sequential(tidy)(mod) if plans else mod
+        floats = left_in_float(mod) if any(plan.rows for plan in plans) else ""
+        return record.note(mod, floats) if floats else mod
 
 
 class _Plan:
@@ -84,17 +87,18 @@ class _Plan:
 
     def changes(self) -> dict[relax.Var, expr.Change]:
         """Return what to change, by variables."""
-        stored, integers = self._calls(quantized.QUANTIZE), self._integers()
-        words_pooled = [] if self.target.is_gpu else stored
-        windows = [(var, quantized.pooled(self.uses, var)) for var in words_pooled]
-        pools = {var: found for var, found in windows if found is not None}
-        for found in integers.values():
-            for read in found.reads:
-                self.needed[read].add(found.layer.op)
-        for read, _ in pools.values():
-            self.needed[read].add("conv2d")
+        integers = self._integers()
+        stored = (var for var in self._calls(quantized.QUANTIZE) if var not in integers)
+        others = {var: between.find(self.uses, var, self.target) for var in stored}
+        for layer in integers.values():
+            for read in layer.reads:
+                self.needed[read].add(layer.layer.op)
         changes = {v: self._integer(v, integers[v]) for v in self.uses.values if v in integers}
-        changes |= {var: self._pool(var, *found) for var, found in pools.items()}
+        for var, other in others.items():
+            if other is not None:
+                changes[var] = self._between(var, other)
+                for read in other.reads:
+                    self.needed[read].add(other.op)
         changes |= {v: self._quantize(v) for v in self.needed if v not in changes}
         for var in self._calls(quantized.DEQUANTIZE):
             changes |= self._dequantize(var)
@@ -139,10 +143,10 @@ class _Plan:
 
         return change
 
-    def _pool(self, var: relax.Var, read: relax.Var, window: Layer) -> expr.Change:
+    def _between(self, var: relax.Var, found: Between) -> expr.Change:
         def change(call: Any, builder: relax.BlockBuilder) -> Any:
-            self.words.max_pool(var, read, window, self.target, builder)
-            return self._packed(var, self.words.bytes(var, call, builder), builder)
+            value = found.emit(self.words, var, call, builder, self.target)
+            return self._packed(var, value, builder)
 
         return change
 

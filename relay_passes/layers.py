@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tvm import relax
 
 from tvm_sparse.layer import Layer
@@ -13,6 +14,7 @@ from tvm_sparse.relay_passes import expr
 
 CONV, LINEAR = "relax.nn.conv2d", "relax.matmul"
 POOLS = ("relax.nn.max_pool2d", "relax.nn.avg_pool2d")
+MEANS = ("relax.mean", "relax.nn.adaptive_avg_pool2d")  # of whole images, perhaps
 
 
 def layer_of(call: relax.Call, weight: Any, name: str, halves: bool = False) -> Layer | str:
@@ -100,6 +102,35 @@ def window_of(call: relax.Call, halves: bool = False) -> Layer | None:
         dtype=str(call.ty.dtype),
     )
     return layer if layer.output == (output[0], *output[2:]) else None
+
+
+def shares_of(call: relax.Call, window: Layer) -> npt.NDArray[np.float32]:
+    """Return one over the inputs that count at each output position."""
+    top, left, bottom, right = four(call.attrs.padding)
+    counted = (top, bottom), (left, right)
+    if not call.attrs.count_include_pad:
+        counted = (0, 0), (0, 0)
+    axes = []
+    for axis in (0, 1):
+        size, before, (begin, end) = window.input[1 + axis], window.padding[axis], counted[axis]
+        starts = np.arange(window.output[1 + axis]) * window.stride[axis] - before
+        taps = np.arange(window.kernel[axis]) * window.dilation[axis]
+        reached = starts[:, None] + taps
+        axes.append(((reached >= -begin) & (reached < size + end)).sum(axis=1))
+    share: npt.NDArray[np.float32] = (1.0 / np.outer(*axes)).astype(np.float32)
+    return share
+
+
+def is_global_mean(call: Any) -> bool:
+    """Whether a call takes the mean of whole images, in NCHW."""
+    if expr.op_name(call) not in MEANS or len(expr.shape(call.args[0]) or ()) != 4:
+        return False
+    if expr.op_name(call) == MEANS[0]:
+        axes = call.attrs.axis
+        return axes is not None and {int(axis) % 4 for axis in axes} == {2, 3}
+    sizes = call.attrs.output_size
+    plain = str(call.attrs.layout) == "NCHW" and sizes is not None
+    return plain and all(int(size) == 1 for size in sizes)
 
 
 def _needed(outputs: int, stride: int, kernel: int, dilation: int) -> int:

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-import numpy.typing as npt
 import tvm
 from tvm import relax
 
@@ -69,24 +67,7 @@ def _pool(
     if expr.op_name(call) == "relax.nn.max_pool2d":
         bound = implement.max_pool(window, best)
     else:
-        bound = implement.average_pool(window, best, _share(call, window))
+        bound = implement.average_pool(window, best, layers.shares_of(call, window))
     bound = halves.typed(bound, window)
     args = [call.args[0], *emit.constants(bound)]
     return emit.kernel_call(builder, bound.func, bound.name, args, call.ty)
-
-
-def _share(call: relax.Call, window: Layer) -> npt.NDArray[np.float32]:
-    """Return one over the inputs that count at each output position."""
-    top, left, bottom, right = layers.four(call.attrs.padding)
-    counted = (top, bottom), (left, right)
-    if not call.attrs.count_include_pad:
-        counted = (0, 0), (0, 0)
-    axes = []
-    for axis in (0, 1):
-        size, before, (begin, end) = window.input[1 + axis], window.padding[axis], counted[axis]
-        starts = np.arange(window.output[1 + axis]) * window.stride[axis] - before
-        taps = np.arange(window.kernel[axis]) * window.dilation[axis]
-        reached = starts[:, None] + taps
-        axes.append(((reached >= -begin) & (reached < size + end)).sum(axis=1))
-    share: npt.NDArray[np.float32] = (1.0 / np.outer(*axes)).astype(np.float32)
-    return share

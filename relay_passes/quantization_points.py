@@ -5,6 +5,12 @@ the sum of a layer and something else, the other summand is one, too::
 
     y = conv(x); z = relu(y + s); conv(z)       x, z and s
     y = conv(x); p = max_pool(y); conv(p)       x, y and p, where y and p have the same bytes
+
+So do the operands of what computes with integers between layers, where they come from layers::
+
+    y = conv(x); p = mean(y); linear(p)                     x, y and p, each with its own bytes
+    c = concat(conv(x), conv(x)); conv(c)                   x, c and what it is made of
+    y = conv(x); f = flatten(y); linear(f)                  x, y and f, where y and f are the same
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ from tvm_sparse.relay_passes import expr, layers
 from tvm_sparse.relay_passes.elementwise import CLIP
 
 _CLAMPS = ("relax.nn.relu", CLIP)
+_VIEWS = ("relax.reshape", "relax.permute_dims")
 
 
 @dataclass(kw_only=True)
@@ -70,9 +77,10 @@ def find(uses: expr.Uses, names: dict[str, str], skip: frozenset[str] = frozense
             points.floats.append(f"{name} stays in float: {why}")
             continue
         points.layers[var] = layer
-        _add(uses, points, data, 1 if layer.op == "conv2d" else -1)
+    for var, layer in points.layers.items():
+        _add(uses, points, uses.values[var].args[0], 1 if layer.op == "conv2d" else -1)
     for var in list(points.tensors):
-        _add_summand(uses, points, var)
+        _extend(uses, points, var)
     return points
 
 
@@ -80,34 +88,77 @@ def _is_var(value: Any) -> bool:
     return isinstance(value, relax.Var)
 
 
-def _add(uses: expr.Uses, points: Points, var: relax.Var, axis: int) -> relax.Var:
+def _add(uses: expr.Uses, points: Points, var: relax.Var, axis: int | None = None) -> relax.Var:
     """Note a tensor, and return the one whose range decides."""
     if var in points.tensors:
         return points.tensors[var]
-    made = uses.value(var)
-    decides = var
-    if expr.op_name(made) == layers.POOLS[0] and _is_var(made.args[0]):
-        decides = _add(uses, points, made.args[0], axis)
+    made, decides = uses.value(var), var
+    pools = expr.op_name(made) == layers.POOLS[0] and _is_var(made.args[0])
+    if pools or (expr.op_name(made) in _VIEWS and _is_integer(uses, points, made.args[0])):
+        decides = _add(uses, points, made.args[0])
     points.tensors[var] = decides
-    points.axes[var] = axis
+    points.axes[var] = axis or (1 if len(expr.shape(var) or ()) == 4 else -1)
     return decides
 
 
-def _add_summand(uses: expr.Uses, points: Points, var: relax.Var) -> None:
-    """Note what is added to a layer below a tensor."""
-    below: Any = var
-    while expr.op_name(uses.value(below)) in _CLAMPS:
-        below = uses.value(below).args[0]
-    call = uses.value(below)
-    if expr.op_name(call) != "relax.add":
-        return
+def _extend(uses: expr.Uses, points: Points, var: relax.Var) -> None:
+    """Note what a tensor is computed from, if that is done with integers."""
+    below = _below_clamps(uses, var)
+    for operand in _operands(uses, points, below):
+        if operand not in points.tensors:
+            _add(uses, points, operand)
+            _extend(uses, points, operand)
+
+
+def _operands(uses: expr.Uses, points: Points, value: Any) -> list[relax.Var]:
+    """Return what must be bytes for a value to be computed with integers; none if it is not."""
+    call = uses.value(value)
+    name = expr.op_name(call)
+    if name == "relax.add":
+        return _summands(uses, points, call)
+    if name == "relax.concat":
+        parts = list(uses.value(call.args[0]).fields)
+    elif name in (*layers.POOLS, *_VIEWS) or layers.is_global_mean(call):
+        parts = [call.args[0]]
+    else:
+        return []
+    return parts if all(_is_integer(uses, points, part) for part in parts) else []
+
+
+def _summands(uses: expr.Uses, points: Points, call: relax.Call) -> list[relax.Var]:
+    """Return what is added to a layer, or the two operands where these are bytes by themselves."""
     for main, other in (tuple(call.args), tuple(call.args)[::-1]):
         if uses.constant(other) is None and _is_layer(uses, points, main):
-            if _is_var(other) and expr.shape(other) == expr.shape(below):
-                if other not in points.tensors:
-                    _add(uses, points, other, points.axes[var])
-                    _add_summand(uses, points, other)
-            return
+            plain = _is_var(other) and expr.shape(other) == expr.shape(call)
+            return [other] if plain else []
+    plain = all(expr.shape(arg) == expr.shape(call) for arg in call.args)
+    both = all(_is_integer(uses, points, arg) for arg in call.args)
+    return list(call.args) if plain and both else []
+
+
+def _below_clamps(uses: expr.Uses, value: Any) -> Any:
+    while expr.op_name(uses.value(value)) in _CLAMPS:
+        value = uses.value(value).args[0]
+    return value
+
+
+def _is_integer(uses: expr.Uses, points: Points, value: Any) -> bool:
+    """Whether a tensor is one of bytes anyway, or comes from layers without anything in float."""
+    if not _is_var(value) or uses.constant(value) is not None:
+        return False
+    if value in points.tensors:
+        return True
+    below = _below_clamps(uses, value)
+    return _ends_layer(uses, points, below) or bool(_operands(uses, points, below))
+
+
+def _ends_layer(uses: expr.Uses, points: Points, value: Any) -> bool:
+    """Whether a value is a layer's, with its bias perhaps."""
+    call = uses.value(value)
+    if expr.op_name(call) == "relax.add":
+        main = [arg for arg in call.args if uses.constant(arg) is None]
+        return len(main) == 1 and _ends_layer(uses, points, main[0])
+    return value in points.layers
 
 
 def _is_layer(uses: expr.Uses, points: Points, value: Any) -> bool:

@@ -16,6 +16,7 @@ from tvm_sparse.relay_passes import expr, layers
 from tvm_sparse.relay_passes.elementwise import CLIP, on_number, varies_along
 
 QUANTIZE, DEQUANTIZE = "relax.quantize", "relax.dequantize"
+CLAMPS = ("relax.nn.relu", CLIP)
 _BYTES = ("uint8", "int8")
 _SIGN = 128
 Array = npt.NDArray[Any]
@@ -134,13 +135,12 @@ def epilogue(uses: expr.Uses, var: relax.Var, known: dict[relax.Var, Found]) -> 
     if output is None:
         return None
     low, high, below = -np.inf, np.inf, _before_reshape(uses, call.args[0])
-    while uses.read_once(below) and expr.op_name(uses.value(below)) in ("relax.nn.relu", CLIP):
-        clamp = uses.value(below)
-        first, last = on_number(clamp, -np.inf), on_number(clamp, np.inf)
-        if first is None or last is None:
+    while uses.read_once(below) and expr.op_name(uses.value(below)) in CLAMPS:
+        bounds = clamped(uses.value(below), low, high)
+        if bounds is None:
             return None
-        low, high = float(np.clip(first, low, high)), float(np.clip(last, low, high))
-        below = _before_reshape(uses, clamp.args[0])
+        low, high = bounds
+        below = _before_reshape(uses, uses.value(below).args[0])
     found = _sum(uses, below, known)
     if found is None:
         return None
@@ -148,25 +148,30 @@ def epilogue(uses: expr.Uses, var: relax.Var, known: dict[relax.Var, Found]) -> 
     return _fitting(uses, var, replace(found, numbers=numbers))
 
 
+def clamped(clamp: relax.Call, low: float, high: float) -> tuple[float, float] | None:
+    """Return the bounds of what a ReLU or a clip leaves, given those after it, or None."""
+    first, last = on_number(clamp, -np.inf), on_number(clamp, np.inf)
+    if first is None or last is None:
+        return None
+    return float(np.clip(first, low, high)), float(np.clip(last, low, high))
+
+
+def before_clamps(uses: expr.Uses, value: Any) -> tuple[Any, float, float]:
+    """Return what a chain of ReLU and clipping reads, and between which values it leaves it."""
+    low, high, below = -np.inf, np.inf, value
+    while expr.op_name(uses.value(below)) in CLAMPS:
+        bounds = clamped(uses.value(below), low, high)
+        if bounds is None:
+            break
+        low, high = bounds
+        below = uses.value(below).args[0]
+    return below, low, high
+
+
 def biased(uses: expr.Uses, var: relax.Var, known: dict[relax.Var, Found]) -> Found | None:
     """Return the layer whose sums an addition ends, with its bias, or None."""
     found = _added(uses, var, known) if expr.op_name(uses.values[var]) == "relax.add" else None
     return None if found is None or found.residual is not None else _fitting(uses, var, found)
-
-
-def pooled(uses: expr.Uses, var: relax.Var) -> tuple[relax.Var, Layer] | None:
-    """Return the bytes whose largest a quantize stores, and the window; None if it stores others.
-
-    The largest of some numbers is the largest of their bytes, if all have the same meaning.
-    """
-    below = uses.values[var].args[0]
-    pool = uses.value(below)
-    if expr.op_name(pool) != layers.POOLS[0] or not uses.read_once(below):
-        return None
-    data, window = source(uses, pool.args[0]), layers.window_of(pool)
-    if data is None or window is None or meaning(uses, uses.values[var]) != data[1]:
-        return None
-    return data[0], window
 
 
 def _fitting(uses: expr.Uses, var: relax.Var, found: Found) -> Found | None:
@@ -219,8 +224,11 @@ def _with_bias(found: Found, bias: Array) -> Found | None:
 
 
 def _constant(uses: expr.Uses, value: Any) -> Array | None:
-    """Return a constant of floats, or one that is dequantized from integers."""
+    """Return a constant of floats, or one that is dequantized from integers, and reshaped."""
     found = uses.value(value)
+    if expr.op_name(found) == "relax.reshape":
+        inner = _constant(uses, found.args[0])
+        return None if inner is None else inner.reshape(expr.shape(found) or ())
     if expr.op_name(found) != DEQUANTIZE:
         constant = uses.constant(value)
         return None if constant is None else np.asarray(constant, np.float64)

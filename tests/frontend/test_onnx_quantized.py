@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -21,6 +22,7 @@ from torch import nn
 
 import tvm_sparse as ts
 from support import models
+from tvm_sparse.errors import ModelError
 
 
 class Samples(CalibrationDataReader):
@@ -42,7 +44,7 @@ def quantized(model: nn.Module, x: torch.Tensor, folder: Path, **options: object
         opset_version=17,
     )
     given = onnx.load_from_string(buffer.getvalue())
-    quantize_static(given, path, Samples(x), quant_format=QuantFormat.QDQ, **options)
+    quantize_static(given, path, Samples(x), **{"quant_format": QuantFormat.QDQ, **options})
     return path
 
 
@@ -67,27 +69,71 @@ def network() -> tuple[nn.Module, torch.Tensor]:
     return model, torch.rand(2, 3, 14, 18)
 
 
+def assert_like_onnx_runtime(path: Path, x: torch.Tensor, steps: float = 1.01) -> ts.Compiled:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"x": x.numpy()})[0]
+    compiled = ts.build(path)
+    step = float(np.abs(expected).max()) / 127
+    assert np.abs(compiled(x.numpy()) - expected).max() <= steps * step
+    return compiled
+
+
 @pytest.mark.parametrize(
-    ("activations", "per_channel"),
-    [(QuantType.QUInt8, True), (QuantType.QInt8, False)],
-    ids=["unsigned, a scale a filter", "signed, one scale"],
+    ("activations", "per_channel", "form"),
+    [
+        (QuantType.QUInt8, True, QuantFormat.QDQ),
+        (QuantType.QInt8, False, QuantFormat.QDQ),
+        (QuantType.QUInt8, True, QuantFormat.QOperator),
+    ],
+    ids=["unsigned, a scale a filter", "signed, one scale", "operators of integers"],
 )
 def test_answers_are_those_of_onnx_runtime(
-    activations: QuantType, per_channel: bool, tmp_path: Path
+    activations: QuantType, per_channel: bool, form: QuantFormat, tmp_path: Path
 ) -> None:
     model, x = network()
     path = quantized(
         model,
         x,
         tmp_path,
+        quant_format=form,
         per_channel=per_channel,
         activation_type=activations,
         weight_type=QuantType.QInt8,
     )
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    expected = session.run(None, {"x": x.numpy()})[0]
-    compiled = ts.build(path)
-    step = float(np.abs(expected).max()) / 127
-    assert np.abs(compiled(x.numpy()) - expected).max() <= 1.01 * step
+    compiled = assert_like_onnx_runtime(path, x)
     assert all(row.is_integer for row in compiled.report)
     assert [row.name for row in compiled.report] == ["0", "4.conv", "5", "9", "11"]
+
+
+def test_every_operator_of_integers_is_read(tmp_path: Path) -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 12, 3, padding=1)
+            self.last = nn.Linear(20, 5, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.cat([torch.sigmoid(self.left(x)), self.right(x)], 1)
+            y = nn.functional.avg_pool2d(nn.functional.leaky_relu(y), 3, 2, 1)
+            y = (y * y).mean((2, 3), keepdim=True).flatten(1)
+            z: torch.Tensor = self.last(y[None])[0]
+            return z
+
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 9, 11)
+    path = quantized(Mixed().eval(), x, tmp_path, quant_format=QuantFormat.QOperator)
+    names = {node.op_type for node in onnx.load(path).graph.node}
+    assert {"QLinearConcat", "QLinearAveragePool", "QLinearMatMul", "QLinearMul"} <= names
+    assert {"QLinearSigmoid", "QLinearLeakyRelu"} <= names
+    assert_like_onnx_runtime(path, x)
+
+
+def test_activations_with_a_scale_for_each_channel_are_refused(tmp_path: Path) -> None:
+    x = torch.rand(1, 3, 9, 11)
+    model = onnx.load(
+        quantized(nn.Conv2d(3, 8, 1).eval(), x, tmp_path, quant_format=QuantFormat.QOperator)
+    )
+    scale = next(each for each in model.graph.initializer if each.name == "x_scale")
+    scale.CopyFrom(numpy_helper.from_array(np.ones(3, np.float32), "x_scale"))
+    with pytest.raises(ModelError, match="3 scales, one for each channel"):
+        ts.build(model)

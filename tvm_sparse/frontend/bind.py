@@ -91,7 +91,9 @@ def name_layers(mod: tvm.IRModule, names: Mapping[str, str]) -> tvm.IRModule:
 
 
 def _parameter(uses: expr.Uses, weight: Any, names: Mapping[str, str]) -> str | None:
-    """Return the first parameter that a weight is computed from."""
+    """Return the first parameter, or other variable with a name, that a weight is computed from."""
+    if isinstance(weight, relax.Var) and weight.name in names:
+        return names[weight.name]
     found = uses.value(weight)
     if isinstance(found, relax.Var):
         return names.get(found.name)

@@ -16,6 +16,7 @@ from tvm.relax.frontend import onnx as tvm_onnx
 
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend.bind import bind
+from tvm_sparse.frontend.onnx_integers import spell_integers
 
 
 def load_onnx(
@@ -36,7 +37,7 @@ def from_onnx(
     masks: Mapping[str, Any] | None,
 ) -> tvm.IRModule:
     """Return an ONNX model as Relax; see `tvm_sparse.frontend.import_model`."""
-    shapes = _input_shapes(model, example_inputs)
+    shapes, model = _input_shapes(model, example_inputs), spell_integers(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

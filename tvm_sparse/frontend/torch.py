@@ -13,7 +13,9 @@ from tvm import relax
 from tvm.relax.frontend.torch import from_exported_program
 
 from tvm_sparse.errors import ModelError
+from tvm_sparse.frontend import torch_quantized_programs as quantized_programs
 from tvm_sparse.frontend.bind import bind
+from tvm_sparse.frontend.torch_quantized_modules import is_quantized, spell_modules
 
 
 def from_torch(
@@ -30,7 +32,10 @@ def from_torch(
         warnings.simplefilter("ignore")
         try:
             mod = from_exported_program(
-                program, keep_params_as_input=True, unwrap_unit_return_tuple=True
+                program,
+                keep_params_as_input=True,
+                unwrap_unit_return_tuple=True,
+                custom_convert_map=quantized_programs.converters(program),
             )
         except (AssertionError, NotImplementedError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
@@ -42,12 +47,14 @@ def from_torch(
     values = {var.name: tensor.numpy() for var, tensor in zip(variables, tensors, strict=True)}
     signature = program.graph_signature
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    names |= quantized_programs.weight_names(program)
     return bind(mod, values, names, masks)
 
 
 def load_program(path: Path, masks: Mapping[str, Any] | None) -> tvm.IRModule:
     """Return the exported program that `torch.export.save` wrote as Relax."""
     try:
+        quantized_programs.register()
         program = torch.export.load(str(path))
     except Exception as error:  # torch raises whatever the damaged archive leads it to
         raise ModelError(
@@ -67,7 +74,11 @@ def _export(model: torch.nn.Module, example_inputs: tuple[Any, ...] | None) -> A
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
+            if is_quantized(model):
+                model = spell_modules(model, tensors)
             return torch.export.export(model, tensors)
+    except ModelError:
+        raise
     except Exception as error:  # whatever the model's own code raises
         raise ModelError(f"torch.export cannot trace the model: {_first_line(error)}") from error
     finally:

@@ -17,6 +17,7 @@ from tvm_sparse.quantization.calibrate import calibrate
 from tvm_sparse.quantization.ranges import Rule
 from tvm_sparse.relay_passes import expr, insert_quantization, layers, pipeline, record
 from tvm_sparse.relay_passes import quantization_points as tensors
+from tvm_sparse.relay_passes.equalize_layers import EqualizeLayers
 from tvm_sparse.relay_passes.insert_quantization import Array, Quantized
 from tvm_sparse.relay_passes.quantization_points import Points
 
@@ -33,6 +34,7 @@ def quantize(
     method: str = "minmax",
     symmetric: bool = False,
     correct_bias: bool = True,
+    equalize: bool = False,
     skip: Collection[str] = (),
     masks: Mapping[str, Any] | None = None,
     target: Any = "x86",
@@ -57,6 +59,9 @@ def quantize(
         Whether activations are signed bytes around zero.
     correct_bias : bool
         Whether to add to each filter the mean of what rounding its weights took away.
+    equalize : bool
+        Whether to give the channels between layers equal ranges before, see
+        `tvm_sparse.relay_passes.equalize_layers`; of no use where ReLU6 stands between them.
     skip : collection of str
         Layers that stay in float.
     masks : mapping of str to array, optional
@@ -87,7 +92,9 @@ def quantize(
     rule = Rule(method=method, symmetric=symmetric)
     inputs = tuple(data[0]) if isinstance(data[0], (tuple, list)) else (data[0],)
     mod = import_model(model, inputs, masks)
-    mod = tvm.transform.Sequential([*pipeline.simplify(), relax.transform.ToNonDataflow()])(mod)
+    equalizing = [EqualizeLayers()] if equalize else []
+    passes = [*pipeline.simplify(), *equalizing, relax.transform.ToNonDataflow()]
+    mod = tvm.transform.Sequential(passes)(mod)
     uses, names = expr.Uses(mod["main"]), record.names(mod)
     _check_names(skip, set(names.values()))
     points = tensors.find(uses, names, frozenset(skip))
@@ -126,7 +133,7 @@ def _corrections(
     """Return what quantized weights lack of each filter's mean sum."""
     found: dict[relax.Var, Array] = {}
     for var, layer in points.layers.items():
-        weight, read = _weight(uses, points, var), points.tensors[uses.values[var].args[0]]
+        weight, read = _weight(uses, points, var), uses.values[var].args[0]
         steps, scale = weights[var]
         lost = weight - steps * scale.reshape(-1, *[1] * (weight.ndim - 1))
         each = means[read].reshape(layer.groups, 1, -1)

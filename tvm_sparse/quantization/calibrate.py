@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 def calibrate(
     mod: tvm.IRModule, points: Points, data: Sequence[Any], target: Target, histograms: bool
 ) -> dict[relax.Var, Seen]:
-    """Return what was seen of each tensor whose range decides.
+    """Return what was seen of each tensor that shall be bytes.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def calibrate(
     histograms : bool
         Whether values are counted, too, which takes a second run.
     """
-    watched = [var for var, decides in points.tensors.items() if var.same_as(decides)]
+    watched = list(points.tensors)
     params = list(mod["main"].params)
     inner = [var for var in watched if var not in params]
     seen = {var: Seen(points.axes[var]) for var in watched}
