@@ -19,7 +19,6 @@ layers. Where filters share taps in blocks, these stay whole, see
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,37 +82,50 @@ class _Pair:
     kept: npt.NDArray[np.bool_]
 
 
+def chains(mod: tvm.IRModule) -> list[tuple[str, ...]]:
+    """Return the layers whose channels go together, by name: two, and depthwise ones between."""
+    uses, names = expr.Uses(mod["main"]), record.names(mod)
+    found = []
+    for var, call in uses.values.items():
+        below = _below(uses, call)
+        if below is not None:
+            first, steps = below
+            convs = [step for step, inner in reversed(steps) if expr.op_name(inner) == layers.CONV]
+            found.append(tuple(names.get(one.name, one.name) for one in (first, *convs, var)))
+    return found
+
+
 def _pair(uses: expr.Uses, var: relax.Var, call: Any) -> _Pair | None:
     """Return the pair whose second layer is bound to a variable, or None."""
+    below = _below(uses, call)
+    if below is None:
+        return None
+    first, steps = below
+    kept = _kept(uses, uses.values[first], [step for _, step in reversed(steps)], call)
+    biases = tuple(v for v, step in steps if expr.op_name(step) in BINARY)
+    depthwise = tuple(v for v, step in steps if expr.op_name(step) == layers.CONV)
+    return None if kept is None else _Pair(first, var, biases, depthwise, kept)
+
+
+_Steps = list[tuple[relax.Var, relax.Call]]
+
+
+def _below(uses: expr.Uses, call: Any) -> tuple[relax.Var, _Steps] | None:
+    """Return the layer that a layer reads, and the steps between the two, the last one first."""
     if not _is_layer(uses, call):
         return None
-    between: list[tuple[relax.Var, relax.Call]] = []
+    steps: _Steps = []
     below = call.args[0]
     while uses.read_once(below):
         inner = uses.value(below)
         same = expr.op_name(inner) == expr.op_name(call)
         if same and not _is_depthwise(uses, inner):
-            return _between(uses, below, var, between) if _is_layer(uses, inner) else None
+            return (below, steps) if _is_layer(uses, inner) else None
         if not same and not _passes_channels(uses, inner, len(expr.shape(inner) or ())):
             return None
-        between.append((below, inner))
+        steps.append((below, inner))
         below = _data(uses, inner)
     return None
-
-
-def _between(
-    uses: expr.Uses,
-    first: relax.Var,
-    second: relax.Var,
-    steps: Sequence[tuple[relax.Var, relax.Call]],
-) -> _Pair | None:
-    """Return the pair of two layers with some steps between them, the last step first."""
-    kept = _kept(
-        uses, uses.values[first], [step for _, step in reversed(steps)], uses.values[second]
-    )
-    biases = tuple(var for var, step in steps if expr.op_name(step) in BINARY)
-    depthwise = tuple(var for var, step in steps if expr.op_name(step) == layers.CONV)
-    return None if kept is None else _Pair(first, second, biases, depthwise, kept)
 
 
 def _is_layer(uses: expr.Uses, call: Any) -> bool:
