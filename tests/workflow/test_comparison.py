@@ -27,7 +27,7 @@ def row(seed: int, strategy: str = "search", **found: Any) -> PlanRow:
         "tries": 2,
     }
     about = {"network": "resnet8", "budget": "2.5x", "seed": seed, "strategy": strategy}
-    return PlanRow(**{**usual, **about, **found})  # type: ignore[arg-type]
+    return PlanRow(**{**usual, **about, **found})
 
 
 def test_a_line_tells_the_mean_over_seeds_and_its_difference_to_dense() -> None:

@@ -21,6 +21,7 @@ def plans(
     epochs: Annotated[str, typer.Option(help="Of fine-tuning; 0 is none.")] = "0,1,3",
     method: Annotated[str, typer.Option(help="Of pruning.")] = "least_squares",
     formats: Annotated[str, typer.Option(help="What plans choose from.")] = "",
+    time: Annotated[float, typer.Option(help="Seconds for a network's latency table.")] = 300.0,
     as_json: Json = False,
 ) -> None:
     """Compare ways to plan, all the way: digits, several seeds, measured speed-ups, accuracies.
@@ -40,6 +41,7 @@ def plans(
             epochs=[int(_number(text)) for text in epochs.split(",")],
             method=method,
             formats=[text for text in formats.split(",") if text],
+            seconds=time,
         )
         for row in comparison.compare(wanted, networks.split(","), range(seeds), tell):
             rows.append(row)
