@@ -280,7 +280,7 @@ class Variant:
             "sparse": times["sparse"].median,
             "spread": times["sparse"].spread,
             "speedup": times["sparse"].ratio(times["dense"]),
-            "predicted": predicted.seconds + shared.overhead,
+            "predicted": shared.calibrated(predicted.seconds),
             "kernels": measure.kernels(self.model, shared.x, shared.table, shared.target),
         }
 
