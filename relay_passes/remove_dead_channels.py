@@ -10,8 +10,9 @@ After, if w2 is zero on 14 of the channels, or w1 on 14 filters whose channels s
     y = R.nn.relu(R.add(R.nn.conv2d(x, w1), b1))        # w1: (50, …); b1: (1, 50, 1, 1)
     z = R.nn.conv2d(y, w2)                              # w2: (…, 50, …)
 
-Between the two layers may stand a bias, activations and pooling, each read by the next alone. The
-same holds for two linear layers. Where filters share taps in blocks, these stay whole, see
+Between the two layers may stand a bias, activations, pooling and depthwise convolutions, each read
+by the next alone; depthwise convolutions lose the channels too. The same holds for two linear
+layers. Where filters share taps in blocks, these stay whole, see
 `tvm_sparse.relay_passes.whole_blocks`.
 """
 
@@ -26,6 +27,7 @@ import numpy.typing as npt
 import tvm
 from tvm import relax
 
+from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import expr, layers, record, whole_blocks
 from tvm_sparse.relay_passes.elementwise import BINARY, on_number, varies_along
 
@@ -76,35 +78,72 @@ class _Pair:
     first: relax.Var
     second: relax.Var
     biases: tuple[relax.Var, ...]
+    depthwise: tuple[relax.Var, ...]
     kept: npt.NDArray[np.bool_]
+
+
+def chains(mod: tvm.IRModule) -> list[tuple[str, ...]]:
+    """Return the layers whose channels go together, by name: two, and depthwise ones between."""
+    uses, names = expr.Uses(mod["main"]), record.names(mod)
+    found = []
+    for var, call in uses.values.items():
+        below = _below(uses, call)
+        if below is not None:
+            first, steps = below
+            convs = [step for step, inner in reversed(steps) if expr.op_name(inner) == layers.CONV]
+            found.append(tuple(names.get(one.name, one.name) for one in (first, *convs, var)))
+    return found
 
 
 def _pair(uses: expr.Uses, var: relax.Var, call: Any) -> _Pair | None:
     """Return the pair whose second layer is bound to a variable, or None."""
+    below = _below(uses, call)
+    if below is None:
+        return None
+    first, steps = below
+    kept = _kept(uses, uses.values[first], [step for _, step in reversed(steps)], call)
+    biases = tuple(v for v, step in steps if expr.op_name(step) in BINARY)
+    depthwise = tuple(v for v, step in steps if expr.op_name(step) == layers.CONV)
+    return None if kept is None else _Pair(first, var, biases, depthwise, kept)
+
+
+_Steps = list[tuple[relax.Var, relax.Call]]
+
+
+def _below(uses: expr.Uses, call: Any) -> tuple[relax.Var, _Steps] | None:
+    """Return the layer that a layer reads, and the steps between the two, the last one first."""
     if not _is_layer(uses, call):
         return None
-    between: list[tuple[relax.Var, relax.Call]] = []
+    steps: _Steps = []
     below = call.args[0]
     while uses.read_once(below):
         inner = uses.value(below)
-        if expr.op_name(inner) == expr.op_name(call):
-            if not _is_layer(uses, inner):
-                return None
-            kept = _kept(uses, inner, [step for _, step in reversed(between)], call)
-            biases = tuple(v for v, step in between if expr.op_name(step) in BINARY)
-            return None if kept is None else _Pair(below, var, biases, kept)
-        if not _passes_channels(uses, inner, len(expr.shape(inner) or ())):
+        same = expr.op_name(inner) == expr.op_name(call)
+        if same and not _is_depthwise(uses, inner):
+            return (below, steps) if _is_layer(uses, inner) else None
+        if not same and not _passes_channels(uses, inner, len(expr.shape(inner) or ())):
             return None
-        between.append((below, inner))
+        steps.append((below, inner))
         below = _data(uses, inner)
     return None
 
 
 def _is_layer(uses: expr.Uses, call: Any) -> bool:
+    layer = _layer(uses, call)
+    return layer is not None and layer.groups == 1
+
+
+def _is_depthwise(uses: expr.Uses, call: Any) -> bool:
+    """Whether a layer computes one channel from each."""
+    layer = _layer(uses, call)
+    return layer is not None and layer.depthwise and layer.groups == layer.weight[0]
+
+
+def _layer(uses: expr.Uses, call: Any) -> Layer | None:
     if expr.op_name(call) not in (layers.CONV, layers.LINEAR):
-        return False
+        return None
     layer = layers.layer_of(call, uses.constant(call.args[1]), "")
-    return not isinstance(layer, str) and layer.groups == 1
+    return None if isinstance(layer, str) else layer
 
 
 def _passes_channels(uses: expr.Uses, call: Any, rank: int) -> bool:
@@ -145,6 +184,8 @@ def _kept(
 def _on_channel(uses: expr.Uses, step: relax.Call, value: float, channel: int) -> float | None:
     """Return what an operator does to a channel that holds one value everywhere."""
     name = expr.op_name(step)
+    if name == layers.CONV:  # depthwise, whose padding is zero
+        return 0.0 if value == 0.0 else None
     if name in layers.POOLS:
         return value if value == 0.0 or name == layers.POOLS[0] else None
     if name in BINARY:
@@ -172,6 +213,8 @@ def _shrink(pair: _Pair) -> dict[relax.Var, expr.Change]:
     }
     for var in pair.biases:
         changes[var] = functools.partial(_take_bias, kept=pair.kept)
+    for var in pair.depthwise:
+        changes[var] = functools.partial(_take_depthwise, kept=pair.kept)
     return changes
 
 
@@ -183,6 +226,21 @@ def _take(
     assert weight is not None  # `_is_layer` looked
     smaller = expr.const(np.compress(kept, weight, axis=axis))
     return relax.Call(call.op, [call.args[0], smaller], call.attrs, call.ty_args)
+
+
+def _take_depthwise(
+    call: relax.Call, builder: relax.BlockBuilder, kept: npt.NDArray[np.bool_]
+) -> relax.Expr:
+    weight, attrs = expr.constant(builder, call.args[1]), call.attrs
+    assert weight is not None  # `_is_depthwise` looked
+    return relax.op.nn.conv2d(
+        call.args[0],
+        expr.const(weight[kept]),
+        strides=[int(size) for size in attrs.strides],
+        padding=[int(size) for size in attrs.padding],
+        dilation=[int(size) for size in attrs.dilation],
+        groups=int(kept.sum()),
+    )
 
 
 def _take_bias(

@@ -117,3 +117,16 @@ def test_channels_stay_where_the_reader_keeps_some_of_every_few_neighbours() -> 
         model[0].weight[5] = 0
         model[0].bias[5] = 0
     assert weight_shapes(model, torch.randn(48, 32))[1] == (64, 64)
+
+
+def test_a_depthwise_layer_between_loses_the_channels_too() -> None:
+    model, x = convolutions(
+        nn.ReLU6(), nn.Conv2d(16, 16, 3, 2, 1, groups=16), nn.ReLU6(), padding=0
+    )
+    with torch.no_grad():
+        model[-1].weight[:, [2, 5, 11]] = 0
+        model[0].weight[7:9] = 0
+        model[0].bias[7:9] = torch.tensor([-1.0, 1.0])
+        model[2].bias[7:9] = 0
+    # One of the two channels holds 1 everywhere, but not in the padding: it must stay.
+    assert weight_shapes(model, x) == [(12, 3, 3, 3), (12, 1, 3, 3), (8, 12, 3, 3)]

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tvm_sparse.workflow.config import Config
 from tvm_sparse.workflow.correction import corrected
+from tvm_sparse.workflow.shared import Shared
 
 
 def test_the_first_correction_is_in_proportion() -> None:
@@ -20,3 +22,15 @@ def test_two_tries_tell_the_power_by_which_speed_grows(power: float) -> None:
 def test_tries_that_contradict_each_other_are_noise() -> None:
     assert corrected([(4.0, 1.1), (4.2, 1.05)], 1) == pytest.approx(4.2 * 1.005 / 1.05)
     assert corrected([(4.0, 1.1), (4.0, 1.05)], 1) == pytest.approx(4.0 * 1.005 / 1.05)
+
+
+def test_predictions_are_mended_by_that_of_the_dense_network() -> None:
+    def calibrated(seconds: float, predicted: float, measured: float) -> float:
+        shared = Shared(config=Config(), folder=None, tell=None)  # type: ignore[arg-type]
+        shared.__dict__["measured"] = {"seconds": measured, "predicted": predicted}
+        return shared.calibrated(seconds)
+
+    assert calibrated(0.2, predicted=1.0, measured=1.1) == pytest.approx(
+        0.3
+    )  # time between kernels
+    assert calibrated(0.2, predicted=1.0, measured=0.9) == pytest.approx(0.18)  # faster kernels

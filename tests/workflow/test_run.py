@@ -115,7 +115,9 @@ def test_a_plan_that_misses_its_budget_is_made_again_with_another(tmp_path: Path
         def _share(self, plan: Any, wanted: Budget) -> float:
             return float(0.9 * plan.speedup / wanted.value)
 
-    shared: Any = SimpleNamespace(folder=Folder(tmp_path))
+    shared: Any = SimpleNamespace(
+        folder=Folder(tmp_path), planner=SimpleNamespace(reach=4.0, least=0.1)
+    )
     variant, tried = Slower(shared=shared, strategy="dp", budget="2x"), list[dict[str, Any]]()
     wanted = Budget.parse("2x")
     asked, plan = variant._corrected("dp", wanted, wanted, tried, 3)

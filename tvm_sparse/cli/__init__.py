@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tvm_sparse.cli import bench, boards, workflow
+from tvm_sparse.cli import bench, boards, comparison, workflow
 from tvm_sparse.cli import plan as plans
 from tvm_sparse.cli.show import (
     Json,
@@ -34,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(bench.app, name="bench")
+bench.app.command()(comparison.plans)
 app.command()(boards.serve)
 app.command()(boards.devices)
 app.command()(plans.plan)

@@ -14,14 +14,14 @@ from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.latency import DENSE, Epilogue, LatencyTable, canonical
 from tvm_sparse.layer import Layer
-from tvm_sparse.planning import curves
+from tvm_sparse.planning import chains, curves
 from tvm_sparse.planning.problem import Option, Problem, Slot
 from tvm_sparse.planning.storage import stored_nbytes
 from tvm_sparse.profiling.lowered import lower
 from tvm_sparse.profiling.network import prediction
 from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.profiling.prune_constants import prune_constants
-from tvm_sparse.relay_passes import expr
+from tvm_sparse.relay_passes import expr, remove_dead_channels
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 
@@ -54,11 +54,15 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network's layers, the seconds of everything else, and which layer reads which."""
+    """A network's layers, the seconds of everything else, and which layer reads which.
+
+    Of a chain the layers lose channels together, see `tvm_sparse.planning.chains`; places by index.
+    """
 
     places: tuple[Place, ...]
     rest: float
     links: tuple[tuple[int, int], ...] = ()
+    chains: tuple[tuple[int, ...], ...] = ()
 
 
 def describe(
@@ -98,8 +102,14 @@ def describe(
         raise ModelError("the model has no layer that can be pruned: there is nothing to plan")
     rest = sum(part.latency.seconds for part in parts) - sum(seconds for _, seconds in called)
     names = [None if call.layer is None else call.layer.choice.layer.name for call in lowered.calls]
+    order = list(found)
+    known = {name: place.prunable for name, place in found.items()}
+    together = chains.disjoint(remove_dead_channels.chains(mod), known)
     return Network(
-        places=tuple(found.values()), rest=rest, links=_links(lowered.mod, names, list(found))
+        places=tuple(found.values()),
+        rest=rest,
+        links=_links(lowered.mod, names, order),
+        chains=tuple(tuple(map(order.index, chain)) for chain in together),
     )
 
 
@@ -153,8 +163,40 @@ def problem(
     for scheme in wanted:
         formats.get(scheme.format)
     known = _measured(table)
-    slots = tuple(_slot(place, table, known, wanted, densities) for place in network.places)
-    return Problem(slots=slots, rest=network.rest, links=network.links)
+    slots = [_slot(place, table, known, wanted, densities) for place in network.places]
+    groups = _groups(network, any(form.format == chains.CHANNEL for form in wanted))
+    at = {place: number for number, group in enumerate(groups) for place in group}
+    links = {(at[a], at[b]) for a, b in network.links if at[a] != at[b]}
+    joined = tuple(_joined(network, group, slots, table, densities) for group in groups)
+    return Problem(slots=joined, rest=network.rest, links=tuple(sorted(links)))
+
+
+def _groups(network: Network, chained: bool) -> list[tuple[int, ...]]:
+    """Return which places are decided together; a chain is where its last layer is."""
+    found = {chain[-1]: chain for chain in network.chains if chained}
+    inner = {place for chain in found.values() for place in chain[:-1]}
+    return [found.get(at, (at,)) for at in range(len(network.places)) if at not in inner]
+
+
+def _joined(
+    network: Network,
+    group: Sequence[int],
+    slots: Sequence[Slot],
+    table: LatencyTable,
+    densities: Sequence[float],
+) -> Slot:
+    """Return the slot of places that are decided together."""
+    if len(group) == 1:
+        return slots[group[0]]
+    places = [network.places[at] for at in group]
+    seconds = chains.times(
+        [place.layer for place in places],
+        [place.epilogues for place in places],
+        sum(place.seconds for place in places),
+        table,
+        densities,
+    )
+    return chains.joined([slots[at] for at in group], seconds)
 
 
 Known = Mapping[tuple[str, Epilogue, str, tuple[int, ...]], Mapping[float, float]]

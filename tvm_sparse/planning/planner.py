@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tvm_sparse import targets
 from tvm_sparse.errors import PlanError
-from tvm_sparse.latency import LatencyTable
+from tvm_sparse.latency import DENSE, LatencyTable
 from tvm_sparse.planning import curves, network, sensitivity, strategies, weights
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.cache import Cache
@@ -71,11 +71,22 @@ class Planner:
         """The largest speed-up that the options allow."""
         return self.latencies.reach
 
+    @property
+    def least(self) -> float:
+        """The least seconds of the network that the options allow."""
+        return self.latencies.least("seconds")
+
     @cached_property
     def problem(self) -> Problem:
         """The options of each layer, with times and errors."""
         asked = self.latencies
-        pruned = [name for slot in asked.slots if len(slot.options) > 1 for name in slot.names]
+        pruned = [
+            name
+            for slot in asked.slots
+            if len(slot.options) > 1
+            for name in slot.names
+            if name not in slot.depthwise
+        ]
         errors, of = self._data_free(pruned) if self._kind == "magnitude" else self._on_data(pruned)
         known = Cache(None if self.cache is None else Path(self.cache), of)
         return sensitivity.with_errors(asked, errors, known, self.progress)
@@ -180,7 +191,9 @@ class Planner:
                 nbytes=option.nbytes,
                 measured=option.measured,
             )
-            layers.update(dict.fromkeys(slot.names, planned))
+            still = replace(planned, scheme=DENSE)
+            pruned = slot.pruned(option.scheme)
+            layers.update({name: planned if name in pruned else still for name in slot.names})
         return Plan(
             layers=layers,
             seconds=problem.total(chosen, "seconds"),

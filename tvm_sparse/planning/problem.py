@@ -45,23 +45,35 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """A layer, and its options; layers that are computed as one are one.
+    """A layer, and its options; layers that are computed as one, or lose channels as one, are one.
 
     Parameters
     ----------
     names : tuple of str
-        What the model calls the layer, or the layers that are computed together.
+        What the model calls the layer, or the layers that are decided together.
     layer : Layer
     options : tuple of Option
         The dense one first.
     structured : mapping of float to float
         By density: seconds of the dense layer with that share of its filters.
+    chained : tuple of str
+        Of `names`, those that whole channels are removed from because the last one does not read
+        them. Other formats prune them too, but for depthwise ones.
+    depthwise : tuple of str
+        Of `names`, those that stay dense.
     """
 
     names: tuple[str, ...]
     layer: Layer
     options: tuple[Option, ...]
     structured: Mapping[float, float] = field(default_factory=dict, hash=False)
+    chained: tuple[str, ...] = ()
+    depthwise: tuple[str, ...] = ()
+
+    def pruned(self, scheme: Scheme) -> tuple[str, ...]:
+        """Return the layers whose weights a scheme prunes."""
+        left = (*self.depthwise, *(self.chained if scheme.format == "channel" else ()))
+        return tuple(name for name in self.names if name not in left)
 
     def of(self, resource: Resource) -> Array:
         """Return what each option takes of a resource, shape (options,)."""
@@ -119,7 +131,7 @@ class Problem:
         return {
             name: option.scheme
             for slot, option in zip(self.slots, self.options(chosen), strict=True)
-            for name in slot.names
+            for name in slot.pruned(option.scheme)
             if option.scheme.format != "dense"
         }
 

@@ -41,17 +41,18 @@ def with_errors(
     """
     stored = {} if known is None else known
     asked = {slot.names: _asked(slot) for slot in problem.slots}
-    total = sum(len(slot.names) * len(asked[slot.names]) for slot in problem.slots)
+    total = sum(len(slot.pruned(one)) for slot in problem.slots for one in asked[slot.names])
     done, found = 0, {}
     for slot in problem.slots:
         for scheme in asked[slot.names]:
-            for name in slot.names:
+            for name in slot.pruned(scheme):
                 tell(f"sensitivity of {name}", done, total)
                 place = name, str(scheme)
                 if place not in stored:
                     stored[place] = errors(name, scheme)
                 done += 1
-            found[slot.names, scheme] = sum(stored[name, str(scheme)] for name in slot.names)
+            errors_of = (stored[name, str(scheme)] for name in slot.pruned(scheme))
+            found[slot.names, scheme] = sum(errors_of)
     tell("sensitivity", total, total)
     slots = (
         _filled(slot, {s: found[slot.names, s] for s in asked[slot.names]})

@@ -12,6 +12,8 @@ _BOXES = {"block", "block_punched", "one_by_n"}
 
 def together(layer: Layer, scheme: Scheme) -> int:
     """Return how many weights a scheme keeps or removes together."""
+    if scheme.format == "channel":
+        return math.prod(layer.weight) // layer.weight[1]
     if scheme.format not in _BOXES:
         return 1
     kernel = math.prod(layer.kernel) if scheme.format == "one_by_n" else 1

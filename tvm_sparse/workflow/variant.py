@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from tvm_sparse.workflow.correction import corrected
 from tvm_sparse.workflow.folder import Folder, Result, folder_of, named
 from tvm_sparse.workflow.shared import Shared
 
-_CORRECTIONS = 3
+_CORRECTIONS, _SEARCHES = 3, 2  # plans that are measured; of strategies that take long
 _SLOW = ("search", "reinforce", "ddpg", "agmc")
 _SHORT, _LONG = 0.99, 1.03  # shares of the wanted speed-up between which a plan is good
+_MISSED = 0.9  # share below which there is no plan
 _ERROR = 1e-4  # largest difference to torch, relative to the largest output
 _CALIBRATING = 256  # images that pruning methods look at
 _TESTED = 2000  # images that the compiled network sees at most
@@ -43,11 +45,15 @@ class Variant:
     ----------
     shared : Shared
     strategy, budget : str
+    start : Budget, optional
+        What to ask the strategy for first; by default the budget. It is what met this budget on
+        another network of the same layers.
     """
 
     shared: Shared
     strategy: str
     budget: str
+    start: Budget | None = None
 
     @property
     def name(self) -> str:
@@ -111,17 +117,18 @@ class Variant:
     def _plan(self) -> Result:
         shared, wanted = self.shared, Budget.parse(self.budget)
         correct = shared.config.plan.correct and wanted.kind in ("speedup", "seconds")
-        asked = wanted
+        asked = self._within_reach(self.start or wanted) if correct else wanted
         tried: list[Result] = []
         times = _CORRECTIONS if correct else 0
         if correct and self.strategy in _SLOW:  # most of the correction, without searching
             asked, _ = self._corrected("dp", wanted, asked, tried, times)
-            times = 1
+            times = _SEARCHES
         asked, plan = self._corrected(self.strategy, wanted, asked, tried, times)
         replace(plan, budget=self.budget).save(self.folder.path / "plan.json")
         return {
             "reach": shared.planner.reach,
             "predicted": plan.seconds,
+            "asked": asked.value,
             "tried": tried,
             "front": shared.planner.front(),
             "search_seconds": plan.search_seconds,
@@ -130,12 +137,18 @@ class Variant:
     def _corrected(
         self, strategy: str, wanted: Budget, asked: Budget, tried: list[Result], times: int
     ) -> tuple[Budget, Plan]:
-        """Return the budget to ask a strategy for so that the wanted one is met, and its plan."""
-        plan = self._planned(strategy, asked)
-        tries: list[tuple[float, float]] = []
+        """Return the budget to ask a strategy for so that the wanted one is met, and its plan.
+
+        Of the plans that were measured it is the one whose network is nearest to what is wanted.
+        """
+        found: list[tuple[Budget, Plan, float]] = []
         for _ in range(times):
+            try:
+                plan = self._planned(strategy, asked)
+            except PlanError:  # the correction is out of the strategy's reach
+                break
             share = self._share(plan, wanted)
-            tries.append((asked.value, share))
+            found.append((asked, plan, share))
             tried.append(
                 {
                     "strategy": strategy,
@@ -147,12 +160,25 @@ class Variant:
             if _SHORT <= share <= _LONG:
                 break
             slope = 1 if wanted.kind == "speedup" else -1
-            better = replace(asked, value=corrected(tries, slope))
-            try:
-                asked, plan = better, self._planned(strategy, better)
-            except PlanError:  # the correction is out of reach: the last plan has to do
-                break
+            value = corrected([(one.value, met) for one, _, met in found], slope)
+            asked = self._within_reach(replace(asked, value=value))
+        if not found:
+            return asked, self._planned(strategy, asked)
+        asked, plan, share = min(found, key=lambda one: abs(log(one[2])))
+        if share < _MISSED:
+            raise PlanError(
+                f"a budget of {wanted} is out of reach: the best plan that {strategy} found has "
+                f"{share:.0%} of the wanted speed, as measured; allow more, or offer more formats "
+                "and smaller densities"
+            )
         return asked, plan
+
+    def _within_reach(self, asked: Budget) -> Budget:
+        """Return a budget of time that plans can keep to, as far as is predicted."""
+        planner = self.shared.planner
+        fastest = planner.reach if asked.kind == "speedup" else planner.least
+        within = min if asked.kind == "speedup" else max
+        return replace(asked, value=within(asked.value, fastest))
 
     def _planned(self, strategy: str, asked: Budget) -> Plan:
         options = self.shared.config.plan
@@ -254,7 +280,7 @@ class Variant:
             "sparse": times["sparse"].median,
             "spread": times["sparse"].spread,
             "speedup": times["sparse"].ratio(times["dense"]),
-            "predicted": predicted.seconds + shared.overhead,
+            "predicted": shared.calibrated(predicted.seconds),
             "kernels": measure.kernels(self.model, shared.x, shared.table, shared.target),
         }
 
