@@ -4,8 +4,8 @@ A kernel alone in a loop finds its input, its output and often its weights in th
 filled itself. Inside a network others have been there since. So the network runs as a whole, and
 its virtual machine notes when each kernel begins and ends.
 
-Noting the time takes time. Runs that nobody watches are taken in turns with the others, and the
-kernels share the time of these.
+Noting the time takes time, as much for a short kernel as for a long one. Runs that nobody watches
+are taken in turns with the others; what they are shorter by is taken from all kernels alike.
 
 Caches are indexed by physical addresses, so that it is a matter of luck how much of a large tensor
 they hold, a fifth of a kernel's time at worst. Every round draws new pages. A single thread's clock
@@ -29,7 +29,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm_sparse import link
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.profiling.lowered import Called, Lowered
-from tvm_sparse.profiling.rounds import Rounds
+from tvm_sparse.profiling.rounds import Rounds, Times
 from tvm_sparse.relay_passes import code_generation, expr, pipeline
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.targets import Target
@@ -39,7 +39,8 @@ from tvm_sparse.tuning.places.place import Place
 Clock = Callable[[], int]
 
 _SECONDS = 0.2  # that a round runs at least
-_RUNS = (3, 24)  # of a round, at least and at most
+_RUNS = (3, 100)  # of a round, at least and at most
+_LEFT = 0.25  # share of a kernel's time that noting it cannot have added
 _TIMEOUT = 300.0
 _BALLAST = 32 << 20  # bytes that push a round's tensors to other pages, at most
 
@@ -149,7 +150,7 @@ def run(cores: int, library: Any, device: Any, config: Any, repeated: Any) -> li
 
 
 def _timed(library: Any, device: Any, arguments: list[Any], now: Clock) -> list[float]:
-    """Return the median seconds of each kernel, as shares of a run that nobody watches."""
+    """Return the median seconds of each kernel, which add up to a run that nobody watches."""
     main = relax.VirtualMachine(library, device)["main"]
     machine, stamps = relax.VirtualMachine(library, device), _Stamps(now)
     machine.set_instrument(stamps)
@@ -162,8 +163,22 @@ def _timed(library: Any, device: Any, arguments: list[Any], now: Clock) -> list[
         stamps.clear()
         watched(*arguments)
         kernels.append(stamps.kernels())
-    found = np.median(kernels, axis=0)
-    return [float(one) for one in found * (np.median(whole) / found.sum())]
+    return unwatched(np.median(kernels, axis=0), float(np.median(whole))).tolist()
+
+
+def unwatched(kernels: Times, whole: float) -> Times:
+    """Return how long kernels take when nobody notes their times.
+
+    Parameters
+    ----------
+    kernels : array of shape (kernels,)
+        Their times, all longer by what noting one takes.
+    whole : float
+        The time of a run that nobody watches.
+    """
+    noting = (kernels.sum() - whole) / len(kernels)
+    left = np.maximum(kernels - noting, _LEFT * kernels)
+    return np.asarray(left * (whole / left.sum()))
 
 
 class _Stamps:
