@@ -1,8 +1,8 @@
 """Predict what was not measured: XGBoost corrects the cost formula.
 
 What is learnt is the logarithm of measured over predicted time, so that the formula carries over
-to layers of other sizes. The table is drawn into five parts, twice, and a model is fitted to all but
-each part. All ten together answer; they disagree where they know little. How far they are off at a
+to layers of other sizes. Cells are drawn into five folds, twice, and each of ten models is fitted
+without one. All together answer; they disagree where they know little. How far they are off at a
 given disagreement is found on each cell by the two that do not know it, as is how good they are.
 
 Zhang et al., "nn-Meter", MobiSys 2021, for predicting latencies kernel by kernel.

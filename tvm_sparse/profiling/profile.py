@@ -29,7 +29,7 @@ from tvm_sparse.tuning import scratch
 from tvm_sparse.tuning.places.find import Runner, find
 
 _SPREAD = 0.03  # of a kernel's rounds, from which no more are needed
-_ROUNDS = (4, 16)  # of a network, at least and at most
+_ROUNDS = (8, 16)  # of a network, at least and at most
 _FEWEST = 2  # rounds from which something is kept
 _TOGETHER = 3  # networks that run in turns
 _ERROR = 0.1  # of the predictor, from which finer samples are wanted

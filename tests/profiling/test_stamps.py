@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tvm_sparse.profiling.in_place import unwatched
+from tvm_sparse.profiling.stamps import unwatched
 
 
 def test_what_noting_times_adds_is_taken_from_all_kernels_alike() -> None:
