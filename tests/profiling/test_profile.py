@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,9 +17,12 @@ from tvm_sparse.errors import DatabaseError, ModelError
 from tvm_sparse.latency import DENSE, Epilogue, LatencyTable
 from tvm_sparse.layer import Layer
 from tvm_sparse.profiling import file
+from tvm_sparse.profiling.cells import Network
+from tvm_sparse.profiling.lowered import Called
 from tvm_sparse.profiling.network import estimate, guess
-from tvm_sparse.profiling.profile import Progress
+from tvm_sparse.profiling.profile import Progress, _Session
 from tvm_sparse.profiling.read import read
+from tvm_sparse.profiling.rounds import Rounds
 
 X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
 MIDDLE = Layer(
@@ -159,3 +164,27 @@ def test_a_table_opened_without_a_predictor_cannot_estimate(profiled: Profiled) 
 def test_a_model_without_layers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no convolution or linear layer"):
         ts.profile(nn.ReLU(), example_inputs=X, database=tmp_path)
+
+
+class Stopped(Rounds):
+    """An operator that is timed three times, before the user presses Ctrl-C."""
+
+    def run(self) -> None:
+        if len(self.rounds) == 3:
+            raise KeyboardInterrupt
+        self.rounds.append(np.array([1e-5]))
+
+    def remove(self) -> None:
+        self.calls = []
+
+
+def test_the_rounds_that_ran_before_ctrl_c_are_kept(tmp_path: Path) -> None:
+    target, table, nothing = targets.load("x86"), LatencyTable([]), cast(Any, None)
+    rounds = Stopped([Called(name="softmax", key="softmax 1x8 1x8")])
+    with file.writing(tmp_path, target) as writer:
+        session = _Session(nothing, target, table, writer, nothing, None)
+        with pytest.raises(KeyboardInterrupt):
+            session._run([Network(schemes={}, rounds=rounds)])
+    (cell,) = file.cells(tmp_path)
+    assert (cell.key, cell.seconds, cell.runs) == ("softmax 1x8 1x8", 1e-5, 3)
+    assert table.cells == [cell] and not rounds.calls

@@ -4,9 +4,6 @@ A kernel alone in a loop finds its input, its output and often its weights in th
 filled itself. Inside a network others have been there since. So the network runs as a whole, and
 its virtual machine notes when each kernel begins and ends.
 
-Noting the time takes time. Runs that nobody watches are taken in turns with the others, and the
-kernels share the time of these.
-
 Caches are indexed by physical addresses, so that it is a matter of luck how much of a large tensor
 they hold, a fifth of a kernel's time at worst. Every round draws new pages. A single thread's clock
 stands still while others have its core.
@@ -16,18 +13,18 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tvm
-from tvm import relax
 from tvm.s_tir import meta_schedule as ms
 
 from tvm_sparse import link
 from tvm_sparse.errors import DatabaseError
+from tvm_sparse.profiling import stamps
 from tvm_sparse.profiling.lowered import Called, Lowered
 from tvm_sparse.profiling.rounds import Rounds
 from tvm_sparse.relay_passes import code_generation, expr, pipeline
@@ -36,10 +33,6 @@ from tvm_sparse.targets import Target
 from tvm_sparse.tuning import candidate, worker
 from tvm_sparse.tuning.places.place import Place
 
-Clock = Callable[[], int]
-
-_SECONDS = 0.2  # that a round runs at least
-_RUNS = (3, 24)  # of a round, at least and at most
 _TIMEOUT = 300.0
 _BALLAST = 32 << 20  # bytes that push a round's tensors to other pages, at most
 
@@ -138,66 +131,11 @@ def allocate(device: Any, args_info: Any, repeat: int) -> list[list[Any]]:
 
 
 def run(cores: int, library: Any, device: Any, config: Any, repeated: Any) -> list[float]:
-    """Return the median seconds of each kernel; MetaSchedule's ``f_run_evaluator``."""
+    """Return the seconds of each kernel; MetaSchedule's ``f_run_evaluator``."""
     candidate.use_threads(cores)
     ballast = np.ones(secrets.randbelow(_BALLAST), np.uint8)
     now = time.thread_time_ns if cores == 1 else time.perf_counter_ns
-    times = _timed(library, device, repeated[0], now)
+    times = stamps.timed(library, device, repeated[0], now)
     tvm.get_global_func("vm.builtin.memory_manager.clear")()
     del ballast
     return times
-
-
-def _timed(library: Any, device: Any, arguments: list[Any], now: Clock) -> list[float]:
-    """Return the median seconds of each kernel, as shares of a run that nobody watches."""
-    main = relax.VirtualMachine(library, device)["main"]
-    machine, stamps = relax.VirtualMachine(library, device), _Stamps(now)
-    machine.set_instrument(stamps)
-    watched = machine["main"]
-    for call in (main, watched):
-        call(*arguments)
-    whole, kernels = [], []
-    for _ in range(_runs(lambda: main(*arguments))):
-        whole.append(_nanoseconds(lambda: main(*arguments), now) * 1e-9)
-        stamps.clear()
-        watched(*arguments)
-        kernels.append(stamps.kernels())
-    found = np.median(kernels, axis=0)
-    return [float(one) for one in found * (np.median(whole) / found.sum())]
-
-
-class _Stamps:
-    """When the calls of a virtual machine began and ended."""
-
-    def __init__(self, now: Clock) -> None:
-        self._now = now
-        self._stamps: list[int] = []
-        self._names: list[str] = []
-
-    def __call__(self, func: Any, name: str, before: bool, result: Any, *args: Any) -> None:
-        """Note the time; TVM's instrument."""
-        self._stamps.append(self._now())
-        if before:
-            self._names.append(name)
-
-    def clear(self) -> None:
-        """Begin a new run."""
-        self._stamps.clear()
-        self._names.clear()
-
-    def kernels(self) -> list[float]:
-        """Return the seconds of each call that is none of the machine's own."""
-        spans = zip(self._names, self._stamps[::2], self._stamps[1::2], strict=True)
-        return [(end - begin) * 1e-9 for name, begin, end in spans if not name.startswith("vm.")]
-
-
-def _runs(call: Callable[[], object]) -> int:
-    """Return how many runs fill a round."""
-    seconds = min(_nanoseconds(call, time.perf_counter_ns) for _ in range(2)) * 1e-9
-    return int(np.clip(_SECONDS / 2 / seconds, *_RUNS))
-
-
-def _nanoseconds(call: Callable[[], object], now: Clock) -> int:
-    begin = now()
-    call()
-    return now() - begin

@@ -1,8 +1,9 @@
 """Predict what was not measured: XGBoost corrects the cost formula.
 
 What is learnt is the logarithm of measured over predicted time, so that the formula carries over
-to layers of other sizes. Several models, each fitted to another part of the table, disagree where
-they know little; how far they are off at a given disagreement is found by cross-validation.
+to layers of other sizes. Cells are drawn into five folds, twice, and each of ten models is fitted
+without one. All together answer; they disagree where they know little. How far they are off at a
+given disagreement is found on each cell by the two that do not know it, as is how good they are.
 
 Zhang et al., "nn-Meter", MobiSys 2021, for predicting latencies kernel by kernel.
 """
@@ -23,9 +24,10 @@ from tvm_sparse.profiling.accuracy import Accuracy
 from tvm_sparse.profiling.terms import FORMULA
 
 Array = npt.NDArray[np.float64]
+Folds = npt.NDArray[np.int64]  # of each cell in each draw, shape (draws, cells)
 
 FOLDS = 5
-_MODELS = 4
+_DRAWS = 2  # of cells into folds
 _FEWEST = 8  # cells from which something can be learnt
 _FLOOR = 0.01  # disagreement below which models differ by chance
 _SETTINGS = {
@@ -91,27 +93,32 @@ class Predictor:
 
         Folds are drawn at random.
         """
-        return self._crossed[0]
+        return self._formula * np.exp(self._crossed[0])
 
     @cached_property
     def held_out_layers(self) -> Array:
         """The same, of models fitted without any cell of the layer; shape (cells,)."""
-        return self._cross([cell.key for cell in self.cells])[0]
+        by_layer = _folds([cell.key for cell in self.cells])
+        found = _left_out(self._fitted(by_layer), by_layer, self._inputs)
+        return self._formula * np.exp(found[0])
 
     @cached_property
     def _scale(self) -> float:
         """How far predictions are off, in units of the models' disagreement."""
-        seconds, apart = self._crossed
-        off = np.abs(np.log(seconds / measured(self.cells)))
-        return float(np.median(off / (apart + _FLOOR)))
+        logs, apart = self._crossed
+        return float(np.median(np.abs(logs - self._outputs) / (apart + _FLOOR)))
 
     @cached_property
     def _crossed(self) -> tuple[Array, Array]:
-        return self._cross([str(place) for place in range(len(self.cells))])
+        return _left_out(self._models, self._drawn, self._inputs)
+
+    @cached_property
+    def _drawn(self) -> Folds:
+        return _folds([str(place) for place in range(len(self.cells))])
 
     @cached_property
     def _models(self) -> list[Any]:
-        return _fitted(self._inputs, self._outputs)
+        return self._fitted(self._drawn)
 
     @cached_property
     def _inputs(self) -> Array:
@@ -125,17 +132,13 @@ class Predictor:
     def _formula(self) -> Array:
         return np.array([cell.terms[FORMULA] for cell in self.cells])
 
-    def _cross(self, groups: Sequence[str]) -> tuple[Array, Array]:
-        """Predict each group by models that know none of its cells; return their disagreement."""
-        names = sorted(set(groups))
-        drawn = dict(zip(names, np.random.default_rng(0).permutation(len(names)), strict=True))
-        folds = np.array([drawn[group] % FOLDS for group in groups])
-        logs, apart = np.zeros(len(groups)), np.zeros(len(groups))
-        for fold in np.unique(folds):
-            out = folds == fold
-            models = _fitted(self._inputs[~out], self._outputs[~out])
-            logs[out], apart[out] = _answer(models, self._inputs[out])
-        return self._formula * np.exp(logs), apart
+    def _fitted(self, folds: Folds) -> list[Any]:
+        """Return a model for each fold of each draw, which does not know its cells."""
+        return [
+            _model(self._inputs[drawn != fold], self._outputs[drawn != fold], seed=turn)
+            for turn, drawn in enumerate(folds)
+            for fold in range(FOLDS)
+        ]
 
 
 def held_out(cells: Iterable[Cell]) -> dict[str, Accuracy]:
@@ -164,22 +167,37 @@ def _rows(terms: Sequence[Mapping[str, float]], names: Sequence[str]) -> Array:
     return np.array(rows, np.float64)
 
 
-def _fitted(inputs: Array, outputs: Array) -> list[Any]:
-    """Return models of outputs, each of which sees four fifths of the rows."""
+def _folds(groups: Sequence[str]) -> Folds:
+    """Return the fold of each cell in each draw; cells of one group are in the same."""
+    names, member = np.unique(groups, return_inverse=True)
+    rng = np.random.default_rng(0)
+    return np.array([rng.permutation(len(names))[member] % FOLDS for _ in range(_DRAWS)])
+
+
+def _model(inputs: Array, outputs: Array, seed: int) -> Any:
     import xgboost
 
-    models, rng = [], np.random.default_rng(0)
-    for seed in range(_MODELS):
-        seen = rng.random(len(outputs)) < 0.8
-        seen[rng.integers(len(outputs))] = True
-        data = xgboost.DMatrix(inputs[seen], outputs[seen])
-        models.append(xgboost.train({**_SETTINGS, "seed": seed}, data, _TREES))
-    return models
+    return xgboost.train({**_SETTINGS, "seed": seed}, xgboost.DMatrix(inputs, outputs), _TREES)
+
+
+def _left_out(models: Sequence[Any], folds: Folds, inputs: Array) -> tuple[Array, Array]:
+    """Return the answers about each cell of those models that do not know it; as `_answer`."""
+    said = _said(models, inputs).reshape(_DRAWS, FOLDS, len(inputs))
+    return _together(np.take_along_axis(said, folds[:, None], axis=1)[:, 0])
 
 
 def _answer(models: Sequence[Any], inputs: Array) -> tuple[Array, Array]:
     """Return the mean of what models say, and how far they are apart."""
+    return _together(_said(models, inputs))
+
+
+def _said(models: Sequence[Any], inputs: Array) -> Array:
+    """Return what each model says, shape (models, rows)."""
     import xgboost
 
-    said = np.array([model.predict(xgboost.DMatrix(inputs)) for model in models], np.float64)
-    return said.mean(axis=0), said.std(axis=0)
+    data = xgboost.DMatrix(inputs)
+    return np.array([model.predict(data) for model in models], np.float64)
+
+
+def _together(said: Array) -> tuple[Array, Array]:
+    return said.mean(axis=0), said.std(axis=0, ddof=1)

@@ -29,7 +29,8 @@ from tvm_sparse.tuning import scratch
 from tvm_sparse.tuning.places.find import Runner, find
 
 _SPREAD = 0.03  # of a kernel's rounds, from which no more are needed
-_ROUNDS = (4, 16)  # of a network, at least and at most
+_ROUNDS = (8, 16)  # of a network, at least and at most
+_FEWEST = 2  # rounds from which something is kept
 _TOGETHER = 3  # networks that run in turns
 _ERROR = 0.1  # of the predictor, from which finer samples are wanted
 _FINER = 2  # times that these are looked for
@@ -235,18 +236,30 @@ class _Session:
         return Network(schemes=schemes, rounds=self.kernels.build(lowered, wanted))
 
     def _run(self, batch: Sequence[Network]) -> None:
-        """Run networks in turns until their times are steady, and record them."""
+        """Run networks in turns, and record what the rounds tell, also if Ctrl-C ends them."""
+        try:
+            self._take_turns(batch)
+        finally:
+            for one in batch:
+                self._record(one)
+                one.rounds.remove()
+
+    def _take_turns(self, batch: Sequence[Network]) -> None:
+        """Run networks in turns until their times are steady."""
         least, most = _ROUNDS
         for _ in range(most):
             for one in batch:
                 if not one.rounds.steady(least, _SPREAD):
                     one.rounds.run()
-        for one in batch:
-            found = one.cells()
-            self.writer.add(found)
-            for cell in found:
-                self.table.add(cell)
-            one.rounds.remove()
+
+    def _record(self, network: Network) -> None:
+        """Keep the times of a network, unless it hardly ran."""
+        if len(network.rounds.rounds) < min(_FEWEST, _ROUNDS[0]):
+            return
+        found = network.cells()
+        self.writer.add(found)
+        for cell in found:
+            self.table.add(cell)
 
     def _say(self, stage: str, done: int, total: int) -> None:
         self.tell(Progress(stage=stage, done=done, total=total))

@@ -10,6 +10,7 @@ from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.latency import Epilogue
 from tvm_sparse.layer import Layer
+from tvm_sparse.scheme import Scheme
 from tvm_sparse.stock import Stock
 from tvm_sparse.tile import PanelTile, WindowTile
 from tvm_sparse.workgroup import Workgroup
@@ -44,6 +45,7 @@ def terms(choice: Choice, weight: Weight, epilogue: Epilogue) -> dict[str, float
         "stored": work.taps * work.filters / (layer.filters * layer.taps),
         "weights": _log(work.nbytes),
         "reordered": float(work.reordered),
+        **_block(choice.used),
         "positions": _log(layer.positions),
         "channels": _log(layer.channels),
         "filters": _log(layer.filters),
@@ -64,6 +66,12 @@ def following(layer: Layer, epilogue: Epilogue) -> dict[str, float]:
         "reads": float(epilogue.reads),
         "operators": float(epilogue.operators),
     }
+
+
+def _block(used: Scheme) -> dict[str, float]:
+    """Return the sizes of a block; wide ones read runs of neighbouring inputs."""
+    tall, wide = (*used.block, 1, 1)[:2] if used.format != "dense" else (0, 0)
+    return {"block height": float(tall), "block width": float(wide)}
 
 
 def _work(choice: Choice, weight: Weight) -> Work:
