@@ -23,12 +23,13 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from tvm_sparse import halves, implement
+from tvm_sparse import halves, implement, widen
 from tvm_sparse.choose import Choice, choose, stay_dense
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import emit, expr, fuse_pooling, layers, record, scope
 from tvm_sparse.report import LayerReport
+from tvm_sparse.sixteen import BITS
 from tvm_sparse.targets import Target
 
 Decide = Callable[[Layer, Weight, Target], Choice]
@@ -59,14 +60,14 @@ class PackSparse(scope.ForTarget):
         """Rewrite every Relax function."""
         target = self.target
         rows: list[LayerReport] = []
-        names = record.names(mod)
+        names, stored = record.names(mod), record.sixteen(mod)
 
         def decide(layer: Layer, weight: Weight) -> Choice:
             return halves.noted(self.choose(layer, weight, halves.unit(layer, target)))
 
         def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
             pooled = fuse_pooling.taken(uses, target)
-            return _changes(uses, decide, names, rows, pooled, target.has_halves)
+            return _changes(uses, decide, names, stored, rows, pooled, target.has_halves)
 
         mod = expr.rebind(mod, changes)
         return record.add(mod, rows)
@@ -76,6 +77,7 @@ def _changes(
     uses: expr.Uses,
     decide: Callable[[Layer, Weight], Choice],
     names: dict[str, str],
+    stored: dict[str, str],
     rows: list[LayerReport],
     pooled: set[relax.Var],
     has_halves: bool,
@@ -94,30 +96,39 @@ def _changes(
         choice = decide(layer, weight)
         if choice.is_tuned_dense and var in pooled:
             choice = replace(choice, kernel=choice.dense, reason="its sums are pooled")
-        nbytes = value.nbytes
-        if choice.is_sparse or choice.is_tuned_dense:
-            bound = halves.typed(implement.chosen(choice, weight), layer)
-            nbytes = bound.nbytes if choice.is_sparse else nbytes
+        nbytes, short = value.nbytes, stored.get(name, "")
+        if choice.is_sparse or choice.is_tuned_dense or short:
+            bound = implement.chosen(choice, weight)
+            bound = widen.stored(bound, short) if short else halves.typed(bound, layer)
+            nbytes = bound.nbytes if choice.is_sparse or short else nbytes
             changes[var] = functools.partial(
                 emit.layer_call, layer=layer, tile=choice.kernel.tile, bound=bound
             )
-        rows.append(_row(choice, value, nbytes))
+        rows.append(_row(choice, value, nbytes, short))
     return changes
 
 
-def _row(choice: Choice, weight: Any, nbytes: int) -> LayerReport:
+def _row(choice: Choice, weight: Any, nbytes: int, short: str) -> LayerReport:
     return LayerReport.of(
         choice.layer,
         weight,
         found=str(choice.found),
-        stored=choice.stored if choice.is_sparse else "dense",
+        stored=_stored(choice, short),
         kernel=str(choice.kernel),
-        reason=choice.reason,
+        reason=f"{choice.reason}, weights in {short}" if short else choice.reason,
         nbytes=nbytes,
         dense_nbytes=weight.nbytes,
         seconds=choice.kernel.seconds,
         dense_seconds=choice.dense.seconds,
     )
+
+
+def _stored(choice: Choice, short: str) -> str:
+    """Return the scheme in which a weight is stored; just ``dense`` where that is in floats."""
+    if not short:
+        return choice.stored if choice.is_sparse else "dense"
+    parts = [choice.used] if choice.rest is None else [choice.used, choice.rest]
+    return " + ".join(str(replace(part, bits=BITS)) for part in parts)
 
 
 def _untouched(call: relax.Call, weight: Any, name: str, why: str) -> LayerReport:

@@ -17,6 +17,7 @@ from tvm_sparse.relay_passes.limit_fusion import LimitFusion
 from tvm_sparse.relay_passes.lower_dense import LowerDense
 from tvm_sparse.relay_passes.lower_norms import LowerNorms
 from tvm_sparse.relay_passes.lower_transposes import LowerTransposes
+from tvm_sparse.relay_passes.pack_nibbles import PackNibbles
 from tvm_sparse.relay_passes.pack_sparse import Decide, PackSparse
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
@@ -54,6 +55,7 @@ def lower(
         JoinSums(target, sparse),
         FuseAttention(target),
         FoldQuantization(target, sparse),
+        PackNibbles(target, sparse),
         PackSparse(target, sparse, decide),
         FusePooling(target),
         LowerDense(target),

@@ -53,11 +53,19 @@ def _weight(loop: tirx.For) -> Any:
     products: list[Any] = []
     _, values = compat.first_block(loop.body)
     compat.visit(loop.body, tirx.Mul, products.append)
-    loads = [node.a for node in products if isinstance(node.a, ir.TensorLoad)]
-    if not loads:
+    loads = (_stored(node.a) for node in products)
+    weight = next((load for load in loads if load is not None), None)
+    if weight is None:
         return None
-    indices = [compat.substitute(compat.substitute(i, values), values) for i in loads[0].indices]
-    return tirx.BufferLoad(loads[0].source, indices)
+    indices = [compat.substitute(compat.substitute(i, values), values) for i in weight.indices]
+    return tirx.BufferLoad(weight.source, indices)
+
+
+def _stored(value: Any) -> Any:
+    """Return the load of weights below what widens them or looks them up, or None."""
+    loads: list[Any] = []
+    compat.visit(value, ir.TensorLoad, loads.append)
+    return next((load for load in loads if len(load.indices) > 1), None)
 
 
 def _lines(weight: Any) -> range:

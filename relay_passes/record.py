@@ -1,4 +1,4 @@
-"""Carry the report, and the user's names of layers, through the passes: as module attributes."""
+"""Carry the report, and layers' names and precisions, through the passes: as module attributes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 
 import tvm
 
+from tvm_sparse.precision import Precision
 from tvm_sparse.report import LayerReport, Report
+from tvm_sparse.sixteen import BITS
 
 _KEY = "tvm_sparse.report"
 _NAMES = "tvm_sparse.names"
+_PRECISIONS = "tvm_sparse.precisions"
 
 
 def names(mod: tvm.IRModule) -> dict[str, str]:
@@ -21,6 +24,25 @@ def names(mod: tvm.IRModule) -> dict[str, str]:
 def with_names(mod: tvm.IRModule, named: dict[str, str]) -> tvm.IRModule:
     """Return the module with the user's names of its layers."""
     return mod.with_attr(_NAMES, json.dumps(named))
+
+
+def precisions(mod: tvm.IRModule) -> dict[str, Precision]:
+    """Return in which numbers layers are to be stored; layers that are not named, as floats."""
+    text = mod.attrs.get(_PRECISIONS) if mod.attrs else None
+    named = {} if text is None else json.loads(str(text))
+    return {name: Precision.parse(value) for name, value in named.items()}
+
+
+def sixteen(mod: tvm.IRModule) -> dict[str, str]:
+    """Return which layers store their weights in sixteen bits, and in which."""
+    known = precisions(mod)
+    return {name: one.name for name, one in known.items() if one.bits == BITS}
+
+
+def with_precisions(mod: tvm.IRModule, named: dict[str, Precision]) -> tvm.IRModule:
+    """Return the module with the precisions of its layers."""
+    texts = {name: str(value) for name, value in named.items()}
+    return mod.with_attr(_PRECISIONS, json.dumps(texts))
 
 
 def read(mod: tvm.IRModule) -> Report:

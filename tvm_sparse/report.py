@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -87,9 +88,14 @@ class LayerReport:
         return not self.stored.startswith(("dense", "untouched"))
 
     @property
+    def bits(self) -> int:
+        """Bits of a stored weight."""
+        return int(self.stored.rsplit("/", 1)[1]) if "/" in self.stored else 32
+
+    @property
     def is_integer(self) -> bool:
         """Whether weights are stored, and multiplied, as bytes."""
-        return self.stored.endswith("/8")
+        return self.bits == 8
 
     def cells(self) -> dict[str, str]:
         """Return the row as text, by column."""
@@ -156,8 +162,8 @@ class Report:
         """One line: how many layers are sparse, and how many bytes that saves."""
         sparse = sum(row.is_sparse for row in self.rows)
         dense = sum(row.dense_nbytes for row in self.rows)
-        if any(row.is_integer for row in self.rows):
-            return self._integers(sparse, dense)
+        if any(row.bits < 32 for row in self.rows):
+            return self._narrow(sparse, dense)
         if not sparse:
             zeros = any(row.density < 1 for row in self.rows)
             why = "zeros are used in no layer" if zeros else "the weights contain no zeros"
@@ -167,10 +173,16 @@ class Report:
             f"{self.nbytes / 1024:.0f} KiB of weights instead of {dense / 1024:.0f} KiB"
         )
 
-    def _integers(self, sparse: int, dense: int) -> str:
-        number = sum(row.is_integer for row in self.rows)
+    def _narrow(self, sparse: int, dense: int) -> str:
+        number = Counter(row.bits for row in self.rows)
+        first, *others = [
+            (number[bits], "int8" if bits == 8 else f"in {bits} bits")
+            for bits in (8, 4, 16)
+            if number[bits]
+        ]
+        each = f"{first[0]} of {len(self.rows)} layers {first[1]}, "
         return (
-            f"{number} of {len(self.rows)} layers int8, {sparse} sparse, "
+            f"{each}{''.join(f'{count} {name}, ' for count, name in others)}{sparse} sparse, "
             f"{self.nbytes / 1024:.0f} KiB of weights instead of {dense / 1024:.0f} KiB dense "
             f"in float32, {dense / 4096:.0f} KiB dense in int8"
         )

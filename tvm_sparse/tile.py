@@ -152,3 +152,26 @@ class WindowTile(PanelTile):
     def __str__(self) -> str:
         """Return e.g. ``4 rows × 32 filters in lanes, 8 of 16 inputs selected``."""
         return f"{super().__str__()}, {self.slots} of {self.lanes} inputs selected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NibbleTile(PanelTile):
+    """The cuts of a linear kernel whose weights are codes of four bits, see `tvm_sparse.nibbles`.
+
+    Parameters
+    ----------
+    group : int
+        Words of eight input channels that share a scale.
+    code : str
+        What the codes stand for.
+    permute : str
+        LLVM's intrinsic that looks up sixteen codes at once; empty where there is none.
+    """
+
+    group: int
+    code: str
+    permute: str = ""
+
+    def __str__(self) -> str:
+        """Return e.g. ``1 rows × 64 filters in lanes, int4 by 64 channels``."""
+        return f"{super().__str__()}, {self.code} by {8 * self.group} channels"

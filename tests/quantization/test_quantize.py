@@ -53,7 +53,7 @@ def test_layers_whose_channels_are_no_words_stay_in_float_and_are_named() -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bits": 4}, "to 8 bits, got 4"),
+        ({"bits": 5}, "to 32, 16, 8, 4 bits, .* got 5"),
         ({"skip": ["1"]}, "no such layer; layers: 0, 3"),
         ({"method": "best"}, "expected one of minmax"),
     ],

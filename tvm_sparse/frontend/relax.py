@@ -25,7 +25,7 @@ def from_relax(mod: tvm.IRModule, masks: Mapping[str, Any] | None) -> tvm.IRModu
         raise ModelError('expected a Relax module with a function "main"')
     if not isinstance(mod["main"], relax.Function):
         raise ModelError('"main" must be a Relax function, got a TIR function')
-    named, noted = record.names(mod), record.read(mod)
+    named, noted, precisions = record.names(mod), record.read(mod), record.precisions(mod)
     mod, params = relax.frontend.detach_params(mod)
     tensors = params.get("main", [])
     variables = mod["main"].params[len(mod["main"].params) - len(tensors) :]
@@ -34,7 +34,8 @@ def from_relax(mod: tvm.IRModule, masks: Mapping[str, Any] | None) -> tvm.IRModu
         return bind(mod, values, {name: name for name in values}, masks)
     check_static(mod)
     if named:  # imported before, and checked then: what was folded since may hold infinities
-        return record.write(record.with_names(mod, named), noted)
+        mod = record.write(record.with_names(mod, named), noted)
+        return record.with_precisions(mod, precisions) if precisions else mod
     for var, call in expr.Uses(mod["main"]).values.items():
         for arg in call.args if isinstance(call, relax.Call) else ():
             if hasattr(arg, "value") and hasattr(arg.value, "numpy"):

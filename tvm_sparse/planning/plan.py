@@ -16,6 +16,7 @@ from typing import Any
 
 from tvm_sparse import aside, formats
 from tvm_sparse.errors import FormatError, PlanError
+from tvm_sparse.precision import Precision
 from tvm_sparse.scheme import Scheme
 
 _VERSION = 1
@@ -102,6 +103,11 @@ class Plan(Mapping[str, Scheme]):
         return sum(1 for _ in self)
 
     @property
+    def precisions(self) -> dict[str, Precision]:
+        """In which numbers each layer is to be stored, for `tvm_sparse.quantize`."""
+        return {name: Precision.parse(one.scheme) for name, one in self.layers.items()}
+
+    @property
     def speedup(self) -> float:
         """How many times as fast as dense the network is predicted to be."""
         return self.dense_seconds / self.seconds
@@ -181,7 +187,7 @@ class Plan(Mapping[str, Scheme]):
 
 
 def _short(scheme: Scheme) -> str:
-    return "dense" if scheme.format == "dense" else str(scheme).removesuffix("/32")
+    return "dense" if scheme == Scheme(format="dense") else str(scheme).removesuffix("/32")
 
 
 def _table(text: str, where: str) -> dict[str, Any]:

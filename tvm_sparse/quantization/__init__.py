@@ -9,12 +9,14 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from tvm_sparse import targets
+from tvm_sparse import precision, targets
 from tvm_sparse.errors import FormatError, ModelError
 from tvm_sparse.frontend import import_model
+from tvm_sparse.precision import GROUP
 from tvm_sparse.quantization import ranges
 from tvm_sparse.quantization.calibrate import calibrate
 from tvm_sparse.quantization.ranges import Rule
+from tvm_sparse.quantization.weights import round_weights
 from tvm_sparse.relay_passes import expr, insert_quantization, layers, pipeline, record
 from tvm_sparse.relay_passes import quantization_points as tensors
 from tvm_sparse.relay_passes.equalize_layers import EqualizeLayers
@@ -28,9 +30,11 @@ _BITS = 8
 
 def quantize(
     model: Any,
-    data: Sequence[Any],
-    bits: int = _BITS,
+    data: Sequence[Any] = (),
+    bits: Any = _BITS,
     *,
+    group: int = GROUP,
+    example_inputs: Any = None,
     method: str = "minmax",
     symmetric: bool = False,
     correct_bias: bool = True,
@@ -50,9 +54,15 @@ def quantize(
         As `tvm_sparse.build` takes it, with float32 weights.
     data : sequence of inputs
         Samples of what the model will see: each an array or tensor, or a tuple of them for several
-        inputs. All of one shape, that for which the model is compiled.
-    bits : int
-        Of weights and activations: 8.
+        inputs. All of one shape, that for which the model is compiled. Only 8 bits need them.
+    bits : int, str, Precision, mapping of str to any of these, or Plan
+        Of all layers, or by layer; layers that a mapping does not name stay as they are.
+        8: weights and activations are bytes. Fewer bits of the weights alone, with activations in
+        floats, are 4 (``"int4"``, for linear layers) and 16 (``"bfloat16"``, or ``"float16"``).
+    group : int
+        Input channels that share a scale of int4.
+    example_inputs : tuple of tensors, optional
+        As `tvm_sparse.build` takes them; by default the first of the data.
     method : {"minmax", "percentile", "mse"}
         Which values the bytes of an activation cover, see `tvm_sparse.quantization.ranges`.
     symmetric : bool
@@ -77,26 +87,31 @@ def quantize(
     Raises
     ------
     FormatError
-        If bits or method are unknown, or there is no data.
+        If bits or method are unknown, or there is no data where layers are to have 8 bits.
     ModelError
-        If the model cannot be imported, or a layer to skip does not exist.
+        If the model cannot be imported, a layer to skip or to quantize does not exist, or cannot
+        have so many bits.
 
     Examples
     --------
     >>> compiled = build(quantize(model, samples))    # doctest: +SKIP
     """
-    if bits != _BITS:
-        raise FormatError(f"layers can be quantized to {_BITS} bits, got {bits}")
-    if not data:
+    wanted = precision.by_layer(bits, group)
+    if not data and precision.needs_samples(wanted):
         raise FormatError("quantize needs sample inputs to look at the activations; got none")
     rule = Rule(method=method, symmetric=symmetric)
-    inputs = tuple(data[0]) if isinstance(data[0], (tuple, list)) else (data[0],)
-    mod = import_model(model, inputs, masks)
+    if data and example_inputs is None:
+        example_inputs = tuple(data[0]) if isinstance(data[0], (tuple, list)) else (data[0],)
+    mod = import_model(model, example_inputs, masks)
     equalizing = [EqualizeLayers()] if equalize else []
     passes = [*pipeline.simplify(), *equalizing, relax.transform.ToNonDataflow()]
     mod = tvm.transform.Sequential(passes)(mod)
+    _check_names(skip, set(record.names(mod).values()))
+    mod, others = round_weights(mod, wanted, skip)
+    if not precision.needs_samples(wanted):
+        return relax.transform.ConvertToDataflow()(mod)
+    skip = {*skip, *others}
     uses, names = expr.Uses(mod["main"]), record.names(mod)
-    _check_names(skip, set(names.values()))
     points = tensors.find(uses, names, frozenset(skip))
     seen = calibrate(mod, points, data, targets.load_here(target), method != "minmax")
     bytes_ = {var: rule.bytes_of(seen[decides]) for var, decides in points.tensors.items()}
