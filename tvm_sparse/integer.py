@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_sparse.dot import PLAIN, SIGN, Dot
+
 Array = npt.NDArray[Any]
 MOST = 1 << 30  # what a bias or a residual may add to a sum
 
@@ -61,6 +63,8 @@ class Integers:
         What is added to the sums before they are scaled.
     low, high : float
         Between which real values the output is clipped.
+    dot : Dot
+        How words are multiplied; the bytes that come out are the same.
     """
 
     weight: Array
@@ -71,6 +75,7 @@ class Integers:
     residual: Bytes | None = None
     low: float = -np.inf
     high: float = np.inf
+    dot: Dot = PLAIN
 
     @property
     def unit(self) -> Array:
@@ -82,7 +87,8 @@ class Integers:
     def start(self) -> npt.NDArray[np.int32]:
         """What the sum of each filter begins with, shape (F,)."""
         total = self.weight.reshape(len(self.weight), -1).astype(np.int64).sum(axis=1)
-        start: npt.NDArray[np.int32] = (self._bias() - self.data.zero * total).astype(np.int32)
+        zero = self.data.zero - SIGN * self.dot.signed
+        start: npt.NDArray[np.int32] = (self._bias() - zero * total).astype(np.int32)
         return start
 
     @property

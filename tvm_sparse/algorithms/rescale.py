@@ -47,7 +47,7 @@ def _real(row_of):
 def _word(numbers, row_of):
     """Return how the word of four filters is computed; `word` is that of a residual."""
     low, high = numbers.bounds
-    zero, residual = numbers.output.zero, numbers.residual
+    zero, residual, flip = numbers.output.zero, numbers.residual, numbers.dot.flip
 
     def byte(sum_of, o, j, factor, ratio, word):
         total = sum_of(row_of(o))
@@ -57,13 +57,17 @@ def _word(numbers, row_of):
         scaled = T.Cast("float32", total) * factor[o]
         return rounded(T.max(T.min(scaled, T.float32(high)), T.float32(low))) + zero
 
+    def flipped(word):
+        return T.bitwise_xor(word, T.int32(flip)) if flip else word
+
     def value(sum_of, w, factor, ratio, word):
         joined = None
+        word = None if residual is None else flipped(word)
         for j in range(BYTES):
             one = byte(sum_of, w * BYTES + j, j, factor, ratio, word)
             one = T.shift_left(one, T.int32(8 * j)) if j else one
             joined = one if joined is None else T.bitwise_or(joined, one)
-        return joined
+        return flipped(joined)
 
     return value
 
