@@ -67,6 +67,38 @@ def octets(words: Any, kind: str = "int8") -> Any:
     return tirx.reinterpret(f"{kind}x{BYTES * lanes}", words)
 
 
+def joined(*numbers: Any) -> Any:
+    """Return the words of the lowest bytes of four vectors of int32.
+
+    Bytes of two vectors are brought together, then pairs of bytes: three ``trn1`` on ARM.
+    """
+    kind = str(numbers[0].ty.dtype)
+    lanes = tvm.DataType(kind).lanes
+    if lanes != _NEON:
+        return _shifted(kind, *numbers)
+    low, high = (_merged("int8x16", *numbers[first : first + 2]) for first in (0, 2))
+    return tirx.reinterpret(kind, _merged("int16x8", low, high))
+
+
+def _merged(kind: str, a: Any, b: Any) -> Any:
+    """Return the even lanes of two vectors in turn."""
+    number = tvm.DataType(kind).lanes
+    places = [place + i for place in range(0, number, 2) for i in (0, number)]
+    return tirx.Shuffle([tirx.reinterpret(kind, vector) for vector in (a, b)], places)
+
+
+def _shifted(kind: str, *numbers: Any) -> Any:
+    """Return the word of four bytes by shifts."""
+    word = None
+    for i, number in enumerate(numbers):
+        one = number
+        if i < BYTES - 1:
+            one = tirx.bitwise_and(number, tirx.const(255, kind))
+        one = tirx.shift_left(one, tirx.const(8 * i, kind)) if i else one
+        word = one if word is None else tirx.bitwise_or(word, one)
+    return word
+
+
 def _dot_product(name: str, total: Any, inputs: Any, weights: Any) -> Any:
     """Return one instruction's result; it adds four products, and saturates nothing."""
     kind = total.ty.dtype
