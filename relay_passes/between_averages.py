@@ -21,11 +21,12 @@ from tvm import relax
 
 from tvm_sparse import kernel
 from tvm_sparse.algorithms import word_averages
+from tvm_sparse.dot import Dot
 from tvm_sparse.fixed_point import nearest_byte
 from tvm_sparse.integer import Bytes
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import emit, expr, layers, quantized
-from tvm_sparse.relay_passes.emit_words import Words, unpacked
+from tvm_sparse.relay_passes.emit_words import Words
 from tvm_sparse.targets import Target
 from tvm_sparse.tile import Tile
 from tvm_sparse.words import BYTES
@@ -85,7 +86,7 @@ class Average:
         batch, channels, *size = self.window.output[0], self.window.filters, *self.window.output[1:]
         number = -(-channels // BYTES)
         window = replace(self.window, weight=(number, 1, *self.window.kernel), groups=number)
-        func = self._algorithm(window, target)
+        func = self._algorithm(window, target, words.dot)
         share = self.share * np.float32(self.data.scale / self.output.scale)
         args = [words.known(self.reads[0], self.op), expr.const(share)]
         kind = relax.TensorType((batch, number, *size), "int32")
@@ -93,17 +94,17 @@ class Average:
         shape = expr.shape(call) or ()
         if shape == (batch, channels, *size):
             words.store(var, self.op, pooled)
-        taken = unpacked(pooled, channels, str(call.ty.dtype), builder)
+        taken = words.unpacked(pooled, channels, str(call.ty.dtype), builder)
         return taken if shape == (batch, channels, *size) else relax.op.reshape(taken, shape)
 
-    def _algorithm(self, window: Layer, target: Target) -> Any:
+    def _algorithm(self, window: Layer, target: Target, dot: Dot) -> Any:
         """Return the kernel of a window of words, which has four sums where others have one."""
         best = kernel.by_channels(window, replace(target, registers=target.registers // BYTES))
         assert isinstance(best.tile, Tile) and best.plane is not None
         first, last = (nearest_byte(bound, self.output) for bound in (self.low, self.high))
         zero = self.output.zero
         bounds = (zero, first - zero, last - zero)
-        return word_averages.average(window, best.plane, best.tile, self.data.zero, bounds)
+        return word_averages.average(window, best.plane, best.tile, self.data.zero, bounds, dot)
 
 
 def _window(pool: Any) -> tuple[Layer, npt.NDArray[np.float32]] | None:

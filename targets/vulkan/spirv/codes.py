@@ -93,6 +93,7 @@ class Op(IntEnum):
     BitwiseXor = 198
     BitwiseAnd = 199
     Not = 200
+    BitFieldInsert = 201
     BitFieldSExtract = 202
     BitFieldUExtract = 203
     BitCount = 205

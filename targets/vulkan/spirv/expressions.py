@@ -12,7 +12,7 @@ from tvm_sparse.targets.vulkan.spirv.arithmetic import BINARY, binary, convert
 from tvm_sparse.targets.vulkan.spirv.body import Body
 from tvm_sparse.targets.vulkan.spirv.codes import Op
 from tvm_sparse.targets.vulkan.spirv.memory import Region
-from tvm_sparse.targets.vulkan.spirv.products import dot4, dp4a
+from tvm_sparse.targets.vulkan.spirv.products import dot4, dp4a, join4
 from tvm_sparse.targets.vulkan.spirv.types import BOOL, INT32, UINT32, Type, parse
 
 Value = tuple[int, ...]
@@ -203,6 +203,11 @@ class Expressions:
         """Add the products of the unsigned bytes of a word and the signed bytes of another."""
         triples = zip(*(self.value(argument) for argument in arguments), strict=True)
         return tuple(dot4(self.body, *triple) for triple in triples)
+
+    def _call_join4(self, node: Any, arguments: list[Any]) -> Value:
+        """Bring the lowest bytes of four numbers together."""
+        lanes = zip(*(self.value(argument) for argument in arguments), strict=True)
+        return tuple(join4(self.body, *numbers) for numbers in lanes)
 
     def _call_subgroup_reduce(self, node: Any, arguments: list[Any]) -> Value:
         kind = parse(node.ty.dtype)[0]

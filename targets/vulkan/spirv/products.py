@@ -46,6 +46,15 @@ def dot4(body: Body, total: int, inputs: int, weights: int) -> int:
     return body.op(Op.IAdd, INT32, found, total)
 
 
+def join4(body: Body, word: int, *numbers: int) -> int:
+    """Return the word of the lowest bytes of four 32-bit numbers."""
+    eight = body.module.constant(INT32, 8)
+    for byte, number in enumerate(numbers, start=1):
+        place = body.module.constant(INT32, 8 * byte)
+        word = body.op(Op.BitFieldInsert, INT32, word, number, place, eight)
+    return word
+
+
 def _product(body: Body, inputs: int, weights: int, byte: int) -> int:
     def number(value: int) -> int:
         return body.module.constant(INT32, value)
