@@ -106,7 +106,10 @@ def test_so_it_does_if_torch_quantized_it(digits: tuple[nn.Module, Tensor, Tenso
 def without_norms(model: nn.Module) -> nn.Module:
     """The network with its batch norms folded, and its sum as a module, as torch wants them."""
     first, norm, relu, pool, block, *rest = model.children()
+    assert isinstance(block, Residual)
+    assert isinstance(first, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
     residual = quantized_modules.Residual(16)
-    residual.conv = fuse_conv_bn_eval(block.conv, block.norm)  # type: ignore[arg-type]
-    layers = fuse_conv_bn_eval(first, norm), relu, pool, residual, *rest  # type: ignore[type-var]
+    residual.conv = fuse_conv_bn_eval(block.conv, block.norm)
+    layers = fuse_conv_bn_eval(first, norm), relu, pool, residual, *rest
     return copy.deepcopy(nn.Sequential(*layers))
