@@ -20,7 +20,7 @@ from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import expr, layers, quantized
 from tvm_sparse.relay_passes.between_averages import Average
 from tvm_sparse.relay_passes.between_sums import Join, Sum
-from tvm_sparse.relay_passes.emit_words import Words, kind_of
+from tvm_sparse.relay_passes.emit_words import LINEAR, Words, kind_of
 from tvm_sparse.targets import Target
 
 _MOVES = ("relax.reshape", "relax.permute_dims")
@@ -113,8 +113,17 @@ class View:
     def emit(
         self, words: Words, var: relax.Var, call: Any, builder: relax.BlockBuilder, target: Target
     ) -> relax.Expr:
-        """Emit the same moves of bytes."""
+        """Emit the same moves of bytes; rows that stay rows keep their words."""
+        if self._keeps_rows(expr.shape(call) or ()):
+            words.store(var, self.op, words.known(self.reads[0], self.op))
+            return words.bytes(var, self.op, expr.shape(call) or (), str(call.ty.dtype), builder)
         y = words.bytes(self.reads[0], self.op, self.shape, str(call.ty.dtype), builder)
         for move in self.moves:
             y = relax.Call(move.op, [builder.emit(y), *move.args[1:]], move.attrs)
         return y
+
+    def _keeps_rows(self, shape: tuple[int, ...]) -> bool:
+        """Whether rows of linear layers are the same rows, in the same order."""
+        reshapes = all(expr.op_name(move) == "relax.reshape" for move in self.moves)
+        rows = self.op == LINEAR and kind_of(shape) == LINEAR
+        return rows and reshapes and shape[-1:] == self.shape[-1:]

@@ -79,8 +79,11 @@ def find(uses: expr.Uses, names: dict[str, str], skip: frozenset[str] = frozense
         points.layers[var] = layer
     for var, layer in points.layers.items():
         _add(uses, points, uses.values[var].args[0], 1 if layer.op == "conv2d" else -1)
-    for var in list(points.tensors):
-        _extend(uses, points, var)
+    done: set[relax.Var] = set()
+    while left := [var for var in points.tensors if var not in done]:
+        for var in left:
+            _extend(uses, points, var)
+        done.update(left)
     return points
 
 
@@ -104,10 +107,9 @@ def _add(uses: expr.Uses, points: Points, var: relax.Var, axis: int | None = Non
 def _extend(uses: expr.Uses, points: Points, var: relax.Var) -> None:
     """Note what a tensor is computed from, if that is done with integers."""
     below = _below_clamps(uses, var)
-    for operand in _operands(uses, points, below):
-        if operand not in points.tensors:
+    if expr.op_name(uses.value(below)) not in (layers.POOLS[0], *_VIEWS):  # see `_add`
+        for operand in _operands(uses, points, below):
             _add(uses, points, operand)
-            _extend(uses, points, operand)
 
 
 def _operands(uses: expr.Uses, points: Points, value: Any) -> list[relax.Var]:

@@ -54,8 +54,10 @@ def test_build_writes_a_library_that_report_explains(program: Path, tmp_path: Pa
 def test_build_quantizes_by_samples(program: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((4, 1, 16, 28, 28), np.float32))
     library = tmp_path / "model.so"
-    built = run("build", str(program), "-o", str(library), "--quantize", str(tmp_path / "x.npy"))
+    options = ["--quantize", str(tmp_path / "x.npy"), "--calibration", "mse", "--equalize"]
+    built = run("build", str(program), "-o", str(library), *options)
     assert "1 of 1 layers int8, 1 sparse" in built.stdout
+    assert "18 KiB dense in float32, 4 KiB dense in int8, 2 KiB as CSR of int8" in built.stdout
     x = np.ones((1, 16, 28, 28), np.float32)
     with torch.no_grad():
         expected = torch.export.load(program).module()(torch.from_numpy(x)).numpy()

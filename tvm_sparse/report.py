@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -25,6 +26,7 @@ _COLUMNS = (
     ("ms*", "ms"),
     ("why", "reason"),
 )
+_INDEX = 4  # bytes of an index of CSR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,13 @@ class LayerReport:
             density=float((weight != 0).mean()),
             **decided,
         )
+
+    @property
+    def csr_nbytes(self) -> int:
+        """Bytes of the same weights as CSR: each non-zero with an index, and row pointers."""
+        value = 1 if self.is_integer else 4
+        nonzeros = round(self.density * math.prod(self.weight))
+        return nonzeros * (value + _INDEX) + (self.weight[0] + 1) * _INDEX
 
     @property
     def is_sparse(self) -> bool:
@@ -158,6 +167,17 @@ class Report:
         return sum(row.nbytes for row in self.rows)
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of all layers' weights: as stored, dense in float32 and int8, and as CSR."""
+        dense = sum(row.dense_nbytes for row in self.rows)
+        return {
+            "stored": self.nbytes,
+            "dense_float32": dense,
+            "dense_int8": dense // 4,
+            "csr": sum(row.csr_nbytes for row in self.rows),
+        }
+
+    @property
     def summary(self) -> str:
         """One line: how many layers are sparse, and how many bytes that saves."""
         sparse = sum(row.is_sparse for row in self.rows)
@@ -184,7 +204,8 @@ class Report:
         return (
             f"{each}{''.join(f'{count} {name}, ' for count, name in others)}{sparse} sparse, "
             f"{self.nbytes / 1024:.0f} KiB of weights instead of {dense / 1024:.0f} KiB dense "
-            f"in float32, {dense / 4096:.0f} KiB dense in int8"
+            f"in float32, {dense / 4096:.0f} KiB dense in int8, "
+            f"{self.sizes['csr'] / 1024:.0f} KiB as CSR of int8"
         )
 
     def __str__(self) -> str:
@@ -203,6 +224,7 @@ class Report:
         """Return rows, notes and footprint as JSON."""
         content: dict[str, Any] = {"layers": [asdict(row) for row in self.rows]}
         content["notes"] = self.notes
+        content["sizes"] = self.sizes
         content["footprint"] = None if self.footprint is None else asdict(self.footprint)
         return json.dumps(content)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,40 +10,13 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import QuantFormat, QuantType
 from torch import nn
 
 import tvm_sparse as ts
 from support import models
+from support.quantized_onnx import quantized
 from tvm_sparse.errors import ModelError
-
-
-class Samples(CalibrationDataReader):
-    def __init__(self, x: torch.Tensor) -> None:
-        self.left: Iterator[dict[str, object]] = iter([{"x": x.numpy()}])
-
-    def get_next(self) -> dict[str, object] | None:
-        return next(self.left, None)
-
-
-def quantized(model: nn.Module, x: torch.Tensor, folder: Path, **options: object) -> Path:
-    buffer, path = io.BytesIO(), folder / "quantized.onnx"
-    torch.onnx.export(
-        model,
-        (x,),
-        buffer,  # type: ignore[arg-type]
-        dynamo=False,
-        input_names=["x"],
-        opset_version=17,
-    )
-    given = onnx.load_from_string(buffer.getvalue())
-    quantize_static(given, path, Samples(x), **{"quant_format": QuantFormat.QDQ, **options})
-    return path
 
 
 def network() -> tuple[nn.Module, torch.Tensor]:

@@ -76,7 +76,8 @@ def test_ranges_that_are_narrower_than_bytes_are_clipped() -> None:
 def test_modules_that_quantize_while_they_run_are_refused() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(8, 4)))
+        quantize = torch.ao.quantization.quantize_dynamic
+        model = quantize(nn.Sequential(nn.Linear(8, 4)))  # type: ignore[no-untyped-call]
     with pytest.raises(ModelError, match="0 quantizes what it reads while it runs"):
         ts.build(model, example_inputs=(torch.rand(2, 8),))
 

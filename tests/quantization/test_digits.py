@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from onnxruntime.quantization import QuantFormat
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import tvm_sparse as ts
+from support import quantized_modules, quantized_onnx
 from support.models import Residual
+from tvm_sparse.frontend.torch_quantized_modules import spell_modules
 from tvm_sparse.pruning.masks import Masks
 from tvm_sparse.quantization import ranges
 
@@ -58,6 +65,14 @@ def _train(model: nn.Module, x: Tensor, y: Tensor, epochs: int) -> None:
             masks.apply()
 
 
+def check(compiled: ts.Compiled, model: nn.Module, x: Tensor, y: Tensor) -> None:
+    assert all(row.is_integer for row in compiled.report)
+    assert sum(row.is_sparse for row in compiled.report) >= 2
+    expected = accuracy(model, x, y)
+    assert expected > 0.95
+    assert accuracy(compiled, x, y) >= expected - 0.01
+
+
 def accuracy(model: object, x: Tensor, y: Tensor) -> float:
     with torch.no_grad():
         answers = torch.cat([model(part) for part in torch.split(x, BATCH)])  # type: ignore[operator]
@@ -69,10 +84,32 @@ def test_accuracy_stays_within_one_percent(
     method: str, digits: tuple[nn.Module, Tensor, Tensor]
 ) -> None:
     model, x, y = digits
-    quantized = ts.quantize(model, [x[:BATCH]], method=method)
-    compiled = ts.build(quantized)
-    assert all(row.is_integer for row in compiled.report)
-    assert sum(row.is_sparse for row in compiled.report) >= 2
-    expected = accuracy(model, x, y)
-    assert expected > 0.95
-    assert accuracy(compiled, x, y) >= expected - 0.01
+    check(ts.build(ts.quantize(model, [x[:BATCH]], method=method)), model, x, y)
+
+
+@pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator], ids=str)
+def test_so_it_does_if_onnx_runtime_quantized_it(
+    form: QuantFormat, digits: tuple[nn.Module, Tensor, Tensor], tmp_path: Path
+) -> None:
+    model, x, y = digits
+    path = quantized_onnx.quantized(model, x[:BATCH], tmp_path, quant_format=form)
+    check(ts.build(path), model, x, y)
+
+
+def test_so_it_does_if_torch_quantized_it(digits: tuple[nn.Module, Tensor, Tensor]) -> None:
+    model, x, y = digits
+    integers = quantized_modules.quantized(without_norms(model), [x[:BATCH]])
+    program = torch.export.export(spell_modules(integers, (x[:BATCH],)), (x[:BATCH],))
+    check(ts.build(program), model, x, y)
+
+
+def without_norms(model: nn.Module) -> nn.Module:
+    """The network with its batch norms folded, and its sum as a module, as torch wants them."""
+    first, norm, relu, pool, block, *rest = model.children()
+    assert isinstance(block, Residual)
+    assert isinstance(first, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    residual = quantized_modules.Residual(16)
+    residual.conv = fuse_conv_bn_eval(block.conv, block.norm)
+    layers = fuse_conv_bn_eval(first, norm), relu, pool, residual, *rest
+    return copy.deepcopy(nn.Sequential(*layers))

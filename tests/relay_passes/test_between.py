@@ -79,7 +79,7 @@ def fixed(q: list[Array], low: float = -np.inf, output: Bytes = OUTPUT) -> Array
     total = sum(each.astype(np.int64) * m for each, m in pairs) + given.offset
     assert np.abs(total).max() < 2**31
     steps = np.rint(total / 2.0**given.shift) + given.zero
-    found = np.clip(steps, given.low, given.high).astype(np.uint8)
+    found: Array = np.clip(steps, given.low, given.high).astype(np.uint8)
     real = sum(b.scale * (each.astype(float) - b.zero) for each, b in zip(q, known, strict=True))
     exact = np.clip(np.maximum(real, low) / output.scale + output.zero, 0, 255)
     assert np.abs(found - exact).max() < 0.501
@@ -121,8 +121,8 @@ def test_averages_are_exact_sums_scaled_once(padded: bool) -> None:
     wide = np.pad(q.astype(np.int64) - FIRST.zero, ((0, 0), (0, 0), (1, 1), (1, 1)))
     ones = np.pad(np.ones((13, 17)), 1, constant_values=float(padded))
     windows = [(slice(i, i + 13, 2), slice(j, j + 17, 2)) for i in range(3) for j in range(3)]
-    total = sum(wide[:, :, rows, columns] for rows, columns in windows)
-    counted = sum(ones[rows, columns] for rows, columns in windows)
+    total = np.sum([wide[:, :, rows, columns] for rows, columns in windows], axis=0)
+    counted = np.sum([ones[rows, columns] for rows, columns in windows], axis=0)
     share = (1 / counted).astype(np.float32) * np.float32(FIRST.scale / OUTPUT.scale)
     expected = np.rint(total.astype(np.float32) * share) + OUTPUT.zero
 

@@ -56,7 +56,8 @@ def test_channels_between_layers_get_equal_ranges_and_keep_their_zeros() -> None
     first, depthwise, wide, grouped, last = equalized(model, torch.rand(2, 3, 12, 12))
 
     def ranges(weight: np.ndarray) -> np.ndarray:
-        return np.abs(weight).reshape(len(weight), -1).max(axis=1)
+        found: np.ndarray = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+        return found
 
     alive = ranges(first) > 0
     np.testing.assert_allclose(ranges(first)[alive], ranges(depthwise)[alive], rtol=0.02)

@@ -43,10 +43,10 @@ def quantized(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wrapped = quantization.QuantWrapper(model.eval())
-        wrapped.qconfig = quantization.get_default_qconfig("x86")
-        prepared = quantization.prepare(wrapped)
+        wrapped.qconfig = quantization.get_default_qconfig("x86")  # type: ignore[no-untyped-call]
+        prepared = quantization.prepare(wrapped)  # type: ignore[no-untyped-call]
         with torch.no_grad():
             for x in batches:
                 prepared(x)
-        found: nn.Module = quantization.convert(prepared)
+        found: nn.Module = quantization.convert(prepared)  # type: ignore[no-untyped-call]
     return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tvm_sparse.cli import bench, boards, comparison, workflow
 from tvm_sparse.cli import plan as plans
+from tvm_sparse.cli import quantize as quantization
 from tvm_sparse.cli.show import (
     Json,
     error_console,
@@ -73,10 +73,12 @@ def build(
         Path | None, typer.Option(help="A folder that `tune` wrote: use what was measured.")
     ] = None,
     untuned: Annotated[bool, typer.Option("--untuned", help="Use no measured records.")] = False,
-    quantize: Annotated[
-        Path | None,
-        typer.Option(help="Samples, .npy or .npz: convolutions and linear layers become int8."),
-    ] = None,
+    quantize: quantization.Samples = None,
+    calibration: quantization.Method = "minmax",
+    symmetric: quantization.Symmetric = False,
+    equalize: quantization.Equalize = False,
+    correct_bias: quantization.CorrectBias = True,
+    skip: quantization.Skip = None,
     as_json: Json = False,
 ) -> None:
     """Compile a model to one library that the stock TVM runtime loads, or to an executable.
@@ -90,7 +92,16 @@ def build(
         from tvm_sparse.building import build as run
 
         records: Path | Literal[False] | None = False if untuned else database
-        given = model if quantize is None else _quantized(model, quantize, tell)
+        given = quantization.quantized(
+            model,
+            quantize,
+            skip,
+            tell,
+            method=calibration,
+            symmetric=symmetric,
+            equalize=equalize,
+            correct_bias=correct_bias,
+        )
         compiled = run(
             given, target, sparse=not dense, database=records, dtype=dtype, progress=tell
         )
@@ -102,14 +113,6 @@ def build(
     else:
         print(report)
         print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
-
-
-def _quantized(model: Path, data: Path, tell: Callable[[str], None]) -> Any:
-    """Return a model with its layers quantized, by the samples in a file."""
-    from tvm_sparse.quantization import quantize, samples
-
-    tell("quantizing")
-    return quantize(model, samples.load(data))
 
 
 @app.command()
