@@ -140,6 +140,8 @@ def tune(
     Example: `tvm-sparse tune pruned.onnx --trials 64 --database logs/here`, then
     `tvm-sparse build pruned.onnx -o model.so --database logs/here`
 
+    On this machine's GPU: `tvm-sparse tune pruned.onnx --target vulkan`
+
     On boards: `tvm-sparse tune pruned.onnx --target rpi4 --tracker 192.168.1.10 --key rpi4`
 
     Without TVM there: `tvm-sparse tune pruned.onnx --target armv7 --runner ssh --host pi@board`
