@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+
 from tvm_sparse.targets.vulkan.spirv.body import Body
 from tvm_sparse.targets.vulkan.spirv.codes import Glsl, Op
 from tvm_sparse.targets.vulkan.spirv.types import BOOL, Type
@@ -36,6 +39,14 @@ _BINARY |= {
     "RShift": _BINARY["shift_right"],
 }
 _COMPARISONS = frozenset({"EQ", "NE", "LT", "LE", "GT", "GE", "And", "Or"})
+_ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "EQ": operator.eq,
+    "NE": operator.ne,
+    "LT": operator.lt,
+    "LE": operator.le,
+    "GT": operator.gt,
+    "GE": operator.ge,
+}
 _EXTREMES = {
     "Min": {"float": Glsl.FMin, "int": Glsl.SMin, "uint": Glsl.UMin},
     "Max": {"float": Glsl.FMax, "int": Glsl.SMax, "uint": Glsl.UMax},
@@ -57,10 +68,33 @@ def binary(body: Body, name: str, kind: Type, a: int, b: int) -> int:
         if kind == BOOL:
             return binary(body, _INSTEAD[name], kind, a, b)
         return _extreme(body, name, kind, a, b)
+    if name in _ORDERS:
+        found = _narrow(body, name, a, b)
+        if found is not None:
+            return found
     op = _BINARY[name][_KINDS.index(kind.kind)]
     if op is None:
         raise NotImplementedError(f"it computes {name} of {kind}, which SPIR-V cannot")
     return body.op(op, BOOL if name in _COMPARISONS else kind, a, b)
+
+
+def _narrow(body: Body, name: str, a: int, b: int) -> int | None:
+    """Return the comparison of a widened integer with a constant, or None if it is another one.
+
+    It compares what was widened: Mesa 22 takes ``i64(x) < 2`` of an int32 to be false for any x.
+    """
+    wide, other = (a, b) if a in body.widened else (b, a)
+    if wide not in body.widened or other not in body.module.numbers:
+        return None
+    value, kind = body.widened[wide]
+    number = body.module.numbers[other]
+    most = 1 << (kind.bits - 1)
+    if not -most <= number < most:  # every value is on the same side of it
+        pair = (0, number) if wide == a else (number, 0)
+        return body.module.constant(BOOL, _ORDERS[name](*pair))
+    constant = body.module.constant(kind, number)
+    pair = (value, constant) if wide == a else (constant, value)
+    return binary(body, name, kind, *pair)
 
 
 def _extreme(body: Body, name: str, kind: Type, a: int, b: int) -> int:
@@ -86,7 +120,10 @@ def convert(body: Body, value: int, source: Type, target: Type) -> int:
     if source.bits != target.bits:
         op = Op.SConvert if source.kind == "int" else Op.UConvert
         same_sign = Type(source.kind, target.bits)
-        value, source = body.op(op, same_sign, value), same_sign
+        wide = body.op(op, same_sign, value)
+        if op == Op.SConvert and source.bits < target.bits:
+            body.widened[wide] = value, source
+        value, source = wide, same_sign
     return value if source == target else body.op(Op.Bitcast, target, value)
 
 

@@ -29,6 +29,8 @@ class Body:
 
     def __init__(self, module: Module) -> None:
         self.module = module
+        # What signed integers were before they were widened.
+        self.widened: dict[int, tuple[int, Type]] = {}
         self._variables: list[int] = []
         self._code: list[int] = []
         # Where `break` and `continue` of the loops around go.

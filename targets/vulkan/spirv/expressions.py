@@ -13,7 +13,7 @@ from tvm_sparse.targets.vulkan.spirv.body import Body
 from tvm_sparse.targets.vulkan.spirv.codes import Op
 from tvm_sparse.targets.vulkan.spirv.memory import Region
 from tvm_sparse.targets.vulkan.spirv.products import dot4, dp4a, join4
-from tvm_sparse.targets.vulkan.spirv.types import BOOL, INT32, UINT32, Type, parse
+from tvm_sparse.targets.vulkan.spirv.types import BOOL, parse
 
 Value = tuple[int, ...]
 
@@ -35,8 +35,6 @@ class Expressions:
         self.body = body
         self.values: dict[int, Value] = {}
         self.regions: dict[int, Region] = {}
-        # Indices of threads and loops, which are never negative.
-        self.natural: set[int] = set()
 
     def value(self, node: Any) -> Value:
         """Return the value of an expression.
@@ -100,16 +98,7 @@ class Expressions:
 
     def _Cast(self, node: Any) -> Value:
         source, target = parse(node.value.ty.dtype)[0], parse(node.ty.dtype)[0]
-        return tuple(self._convert(x, source, target) for x in self.value(node.value))
-
-    def _convert(self, value: int, source: Type, target: Type) -> int:
-        """Convert a scalar; indices are extended by zeros.
-
-        Mesa 22 compares a sign-extended index of a thread wrongly in one kernel of ours.
-        """
-        if source == INT32 and target.bits == 64 and value in self.natural:
-            value, source = convert(self.body, value, INT32, UINT32), UINT32
-        return convert(self.body, value, source, target)
+        return tuple(convert(self.body, x, source, target) for x in self.value(node.value))
 
     def _Select(self, node: Any) -> Value:
         return self._select(node.condition, node.true_value, node.false_value)

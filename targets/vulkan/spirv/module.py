@@ -67,6 +67,7 @@ class Module:
         self._capabilities = [Capability.Shader]
         self._extensions: list[str] = []
         self._known: dict[Hashable, int] = {}
+        self.numbers: dict[int, float] = {}  # of constants
         self.decorations: list[int] = []
         self.globals: list[int] = []
         self.inputs: list[int] = []
@@ -141,6 +142,7 @@ class Module:
         if key not in self._known:
             self._known[key] = self.id()
             self.globals += encode(op, type_id, self._known[key], *words)
+            self.numbers[self._known[key]] = value
         return self._known[key]
 
     def variable(self, storage: Storage, pointed: int) -> int:

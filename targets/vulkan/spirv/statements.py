@@ -67,7 +67,6 @@ class Statements(Expressions):
         kind = parse(node.node.var.ty.dtype)[0]
         index = convert(self.body, self._threads[tag], UINT32, kind)
         self.values[key(node.node.var)] = (index,)
-        self.natural.add(index)
 
     def _run_Bind(self, node: Any) -> None:
         self.values[key(node.var)] = self.value(node.value)
@@ -127,8 +126,6 @@ class Statements(Expressions):
         with self.body.loop(lambda: binary(self.body, "LT", kind, current(), end), further, unroll):
             index = current()
             self.values[key(node.loop_var)] = (index,)
-            if getattr(node.min, "value", -1) >= 0:
-                self.natural.add(index)
             self.run(node.body)
 
     def _run_While(self, node: Any) -> None:
