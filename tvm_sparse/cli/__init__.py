@@ -77,6 +77,10 @@ def build(
         Path | None,
         typer.Option(help="Samples, .npy or .npz: convolutions and linear layers become int8."),
     ] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option(help="Bits of weights: 8, 4, 16, int4-32, float16, …, or a plan's file."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compile a model to one library that the stock TVM runtime loads, or to an executable.
@@ -84,13 +88,14 @@ def build(
     Example: `tvm-sparse build pruned.onnx -o model.so`, or
     `tvm-sparse build pruned.onnx -o model --target android --kind executable`, or, by samples
     of the shape (samples, *shape of the input), `tvm-sparse build pruned.onnx -o model.so
-    --quantize samples.npy`
+    --quantize samples.npy`, or `tvm-sparse build model.onnx -o model.so --bits 4`
     """
     with stages() as tell:
         from tvm_sparse.building import build as run
 
         records: Path | Literal[False] | None = False if untuned else database
-        given = model if quantize is None else _quantized(model, quantize, tell)
+        keep = quantize is None and bits is None
+        given = model if keep else _quantized(model, quantize, bits, tell)
         compiled = run(
             given, target, sparse=not dense, database=records, dtype=dtype, progress=tell
         )
@@ -104,12 +109,18 @@ def build(
         print(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
 
 
-def _quantized(model: Path, data: Path, tell: Callable[[str], None]) -> Any:
-    """Return a model with its layers quantized, by the samples in a file."""
+def _quantized(
+    model: Path, data: Path | None, bits: str | None, tell: Callable[[str], None]
+) -> Any:
+    """Return a model with its layers quantized, by the samples in a file, to bits or by a plan."""
+    from tvm_sparse.planning.plan import Plan
     from tvm_sparse.quantization import quantize, samples
 
     tell("quantizing")
-    return quantize(model, samples.load(data))
+    wanted: Any = 8 if bits is None else bits
+    if bits is not None and (bits.isdigit() or bits.endswith(".json")):
+        wanted = int(bits) if bits.isdigit() else Plan.read(bits)
+    return quantize(model, () if data is None else samples.load(data), wanted)
 
 
 @app.command()
