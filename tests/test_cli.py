@@ -64,6 +64,11 @@ def test_build_quantizes_by_samples(program: Path, tmp_path: Path) -> None:
     kernels.assert_close(ts.load(library)(x), expected, 0.02)
 
 
+def test_build_stores_weights_in_fewer_bits(program: Path, tmp_path: Path) -> None:
+    built = run("build", str(program), "-o", str(tmp_path / "model.so"), "--bits", "16")
+    assert "1 of 1 layers in 16 bits, 1 sparse" in built.stdout
+
+
 def test_build_writes_an_executable(program: Path, tmp_path: Path) -> None:
     path = tmp_path / "model"
     built = run("build", str(program), "-o", str(path), "--kind", "executable")

@@ -56,6 +56,16 @@ def test_kernels_of_few_bits_compute_what_the_rounded_model_does() -> None:
     assert np.abs(ts.build(rounded)(ROWS).numpy() - y).max() < 1e-4 * np.abs(y).max()
 
 
+@pytest.mark.parametrize("rows", [(3,), (2, 3)], ids=["matrix", "nested rows"])
+def test_powers_of_two_are_multiplied_with_inputs_in_their_bases(rows: tuple[int, ...]) -> None:
+    x = torch.rand(*rows, 200)
+    dealt = ts.quantize(LINEAR, bits="power_of_two", example_inputs=(x,))
+    compiled, y = ts.build(dealt), modules.run(dealt, x.numpy())
+    assert {row.name: row.bits for row in compiled.report} == {"0": 4, "2": 4}
+    assert np.abs(compiled(x).numpy() - y).max() < 1e-4 * np.abs(y).max()
+    assert compiled.report.notes[0].startswith("0: powers of two times 50 bases of 4 × 4, 3.1 KiB")
+
+
 def test_a_plan_says_the_bits_of_each_layer(tmp_path: Path) -> None:
     schemes = {"0": "dense@1.0/8", "2": "block_punched-16x1@0.2/4"}
     layers = {

@@ -74,6 +74,7 @@ def build(
     ] = None,
     untuned: Annotated[bool, typer.Option("--untuned", help="Use no measured records.")] = False,
     quantize: quantization.Samples = None,
+    bits: quantization.Bits = None,
     calibration: quantization.Method = "minmax",
     symmetric: quantization.Symmetric = False,
     equalize: quantization.Equalize = False,
@@ -86,7 +87,7 @@ def build(
     Example: `tvm-sparse build pruned.onnx -o model.so`, or
     `tvm-sparse build pruned.onnx -o model --target android --kind executable`, or, by samples
     of the shape (samples, *shape of the input), `tvm-sparse build pruned.onnx -o model.so
-    --quantize samples.npy`
+    --quantize samples.npy`, or `tvm-sparse build model.onnx -o model.so --bits 4`
     """
     with stages() as tell:
         from tvm_sparse.building import build as run
@@ -95,6 +96,7 @@ def build(
         given = quantization.quantized(
             model,
             quantize,
+            bits,
             skip,
             tell,
             method=calibration,

@@ -224,6 +224,28 @@ def integers(
 
 
 @app.command()
+def precisions(
+    layers: Annotated[
+        str, typer.Option(help="Linear layers: filters x channels @ rows.")
+    ] = "4096x4096@1,1024x1024@1,4096x4096@8",
+    weights: Annotated[str, typer.Option(help="Precisions to compare.")] = "bfloat16,int4",
+    schemes: Annotated[str, typer.Option(help="How to prune, with @DENSITY.")] = "dense@1",
+    rounds: _Rounds = 15,
+    as_json: Json = False,
+) -> None:
+    """Measure linear layers whose weights have few bits, against ours in float32.
+
+    Example: `tvm-sparse bench precisions --layers 4096x4096@1 --weights float16,int4-32 --schemes
+    dense@1,one_by_n-32@0.2`
+    """
+    from tvm_sparse.bench.precisions import measure
+
+    with _rows(as_json, "precisions_table") as rows, stages() as tell:
+        tell("measuring")
+        rows.extend(measure(_named(layers), schemes.split(","), _named(weights), rounds))
+
+
+@app.command()
 def latency(
     table: Annotated[Path, typer.Option(help="A folder that `profile` wrote.")],
     names: _Names = "",

@@ -12,6 +12,10 @@ Samples = Annotated[
     Path | None,
     typer.Option(help="Samples, .npy or .npz: convolutions and linear layers become int8."),
 ]
+Bits = Annotated[
+    str | None,
+    typer.Option(help="Bits of weights: 8, 4, 16, int4-32, float16, …, or a plan's file."),
+]
 Method = Annotated[
     Literal["minmax", "percentile", "mse"],
     typer.Option(help="Which values the bytes of activations cover: all, nearly all, the best."),
@@ -29,20 +33,40 @@ Skip = Annotated[str | None, typer.Option(help="Layers that stay in float, e.g. 
 
 
 def quantized(
-    model: Path, data: Path | None, skip: str | None, tell: Callable[[str], None], **options: Any
+    model: Path,
+    data: Path | None,
+    bits: str | None,
+    skip: str | None,
+    tell: Callable[[str], None],
+    **options: Any,
 ) -> Any:
-    """Return a model with its layers quantized, by the samples in a file; as it is without."""
-    if data is None:
-        if skip or options != _DEFAULTS:
-            raise typer.BadParameter(
-                "--calibration, --symmetric, --equalize, --no-correct-bias and --skip say how to "
-                "quantize; give samples, too: --quantize samples.npy"
-            )
+    """Return a model with its layers quantized, by the samples in a file, to bits or by a plan.
+
+    Without samples and bits it is returned as it is.
+    """
+    if data is None and (options != _DEFAULTS or (skip and bits is None)):
+        raise typer.BadParameter(
+            "--calibration, --symmetric, --equalize, --no-correct-bias and --skip say how to "
+            "quantize; give samples, too: --quantize samples.npy"
+        )
+    if data is None and bits is None:
         return model
     from tvm_sparse.quantization import quantize, samples
 
     tell("quantizing")
-    return quantize(model, samples.load(data), skip=skip.split(",") if skip else (), **options)
+    given = () if data is None else samples.load(data)
+    return quantize(model, given, _wanted(bits), skip=skip.split(",") if skip else (), **options)
+
+
+def _wanted(bits: str | None) -> Any:
+    """Return a number of bits, a plan, or the name of numbers."""
+    from tvm_sparse.planning.plan import Plan
+
+    if bits is None:
+        return 8
+    if bits.endswith(".json"):
+        return Plan.read(bits)
+    return int(bits) if bits.isdigit() else bits
 
 
 _DEFAULTS = {"method": "minmax", "symmetric": False, "equalize": False, "correct_bias": True}

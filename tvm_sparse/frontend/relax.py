@@ -33,7 +33,7 @@ def from_relax(mod: tvm.IRModule, masks: Mapping[str, Any] | None) -> tvm.IRModu
     if values or masks:
         return bind(mod, values, {name: name for name in values}, masks)
     check_static(mod)
-    if named:  # imported before, and checked then: what was folded since may hold infinities
+    if named or precisions:  # checked when it was imported; what was folded may hold infinities
         mod = record.write(record.with_names(mod, named), noted)
         return record.with_precisions(mod, precisions) if precisions else mod
     for var, call in expr.Uses(mod["main"]).values.items():

@@ -58,7 +58,8 @@ def quantize(
     bits : int, str, Precision, mapping of str to any of these, or Plan
         Of all layers, or by layer; layers that a mapping does not name stay as they are.
         8: weights and activations are bytes. Fewer bits of the weights alone, with activations in
-        floats, are 4 (``"int4"``, for linear layers) and 16 (``"bfloat16"``, or ``"float16"``).
+        floats, are 4 (``"int4"``, or ``"power_of_two"`` with small bases as in
+        `tvm_sparse.smartdeal`, for linear layers) and 16 (``"bfloat16"``, or ``"float16"``).
     group : int
         Input channels that share a scale of int4.
     example_inputs : tuple of tensors, optional

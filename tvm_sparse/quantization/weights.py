@@ -6,14 +6,14 @@ layer; it remains one of floats. Kernels that store the few bits are made when i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import functools
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import numpy as np
 import tvm
 from tvm import relax
 
-from tvm_sparse import nibbles, sixteen
+from tvm_sparse import nibbles, sixteen, smartdeal
 from tvm_sparse.errors import ModelError
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
@@ -58,15 +58,23 @@ def round_weights(
         _check(wanted, found)
         chosen = dict(wanted)
     names = record.names(mod)
-    short = {name: v for name, v in chosen.items() if v.name in ROUND and name not in skip}
+    short = {n: v for n, v in chosen.items() if v.bits in (4, 16) and n not in skip}
+    notes: list[str] = []
 
     def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
         named = {var: names.get(var.name, var.name) for var in uses.values}
         each = {var: _layer(uses, uses.values[var], name) for var, name in named.items()}
-        return {v: _change(short[named[v]]) for v in each if each[v] and named[v] in short}
+        return {
+            var: _change(layer, short[layer.name], notes)
+            for var, layer in each.items()
+            if layer is not None and layer.name in short
+        }
 
     others = {name for name in found if name not in chosen or chosen[name].name != "int8"}
-    return record.with_precisions(expr.rebind(mod, changes), short) if short else mod, others
+    if not short:
+        return mod, others
+    mod = record.with_precisions(expr.rebind(mod, changes), short)
+    return functools.reduce(record.note, notes, mod), others
 
 
 def _layers(mod: tvm.IRModule) -> dict[str, Layer]:
@@ -104,19 +112,48 @@ def _check(chosen: Mapping[str, Precision], found: Mapping[str, Layer]) -> None:
             )
 
 
-def _change(wanted: Precision) -> expr.Change:
+def _change(layer: Layer, wanted: Precision, notes: list[str]) -> expr.Change:
+    """Return the change of a layer; what is worth knowing of it is added to the notes."""
+
     def change(call: Any, builder: relax.BlockBuilder) -> Any:
-        value: Any = expr.constant(builder, call.args[1])
-        weight = value.T if expr.op_name(call) == layers.LINEAR else value
-        rounded = ROUND[wanted.name](weight, wanted).astype(np.float32)
-        rounded = rounded.T if expr.op_name(call) == layers.LINEAR else rounded
-        return relax.Call(call.op, [call.args[0], expr.const(rounded)], call.attrs, call.ty_args)
+        weight = layers.weight_of(layer, expr.constant(builder, call.args[1]))
+        x = call.args[0]
+        if wanted.name == "power_of_two":
+            deal = smartdeal.decompose(weight)
+            notes.append(_note(layer, deal, weight))
+            x, rounded = _based(x, deal.basis, builder), deal.coefficients
+        else:
+            rounded = _rounded(weight, wanted)
+        value = expr.const(rounded.T if layer.op == "linear" else rounded)
+        return relax.Call(call.op, [x, value], call.attrs, call.ty_args)
 
     return change
 
 
-ROUND: dict[str, Callable[[Weight, Precision], Weight]] = {
-    "int4": lambda weight, wanted: nibbles.integers(weight, wanted.group).dense(),
-    "bfloat16": lambda weight, wanted: sixteen.rounded(weight, wanted.name),
-    "float16": lambda weight, wanted: sixteen.rounded(weight, wanted.name),
-}
+def _rounded(weight: Weight, wanted: Precision) -> Weight:
+    if wanted.bits == sixteen.BITS:
+        return sixteen.rounded(weight, wanted.name)
+    return nibbles.integers(weight, wanted.group).dense()
+
+
+def _based(x: relax.Expr, basis: Weight, builder: relax.BlockBuilder) -> relax.Expr:
+    """Emit the bases of a layer's slices, applied to its input.
+
+    ::
+
+        (…, C) → (…, slices, 1, S) · (slices, S, S) → sum over the last → (…, C)
+    """
+    shape = expr.shape(x)
+    assert shape is not None  # or it were no layer of ours
+    number, size, _ = basis.shape
+    x = builder.emit(relax.op.reshape(x, (*shape[:-1], number, 1, size)))
+    products = builder.emit(relax.op.multiply(x, expr.const(basis)))
+    return builder.emit(relax.op.reshape(builder.emit(relax.op.sum(products, -1)), shape))
+
+
+def _note(layer: Layer, deal: smartdeal.Deal, weight: Weight) -> str:
+    number, size, _ = deal.basis.shape
+    return (
+        f"{layer.name}: powers of two times {number} bases of {size} × {size}, "
+        f"{deal.basis.nbytes / 1024:.1f} KiB; {deal.error(weight):.1%} of the weights are lost"
+    )
