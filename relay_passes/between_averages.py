@@ -25,7 +25,7 @@ from tvm_sparse.fixed_point import nearest_byte
 from tvm_sparse.integer import Bytes
 from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import emit, expr, layers, quantized
-from tvm_sparse.relay_passes.emit_words import Words, unpacked
+from tvm_sparse.relay_passes.emit_words import Words
 from tvm_sparse.targets import Target
 from tvm_sparse.tile import Tile
 from tvm_sparse.words import BYTES
@@ -93,7 +93,7 @@ class Average:
         shape = expr.shape(call) or ()
         if shape == (batch, channels, *size):
             words.store(var, self.op, pooled)
-        taken = unpacked(pooled, channels, str(call.ty.dtype), builder)
+        taken = words.unpacked(pooled, channels, str(call.ty.dtype), builder)
         return taken if shape == (batch, channels, *size) else relax.op.reshape(taken, shape)
 
     def _algorithm(self, window: Layer, target: Target) -> Any:
@@ -103,7 +103,8 @@ class Average:
         first, last = (nearest_byte(bound, self.output) for bound in (self.low, self.high))
         zero = self.output.zero
         bounds = (zero, first - zero, last - zero)
-        return word_averages.average(window, best.plane, best.tile, self.data.zero, bounds)
+        zero, dot = self.data.zero, target.dot
+        return word_averages.average(window, best.plane, best.tile, zero, bounds, dot)
 
 
 def _window(pool: Any) -> tuple[Layer, npt.NDArray[np.float32]] | None:

@@ -20,10 +20,11 @@ from typing import Any
 from tvm import relax
 
 from tvm_sparse.algorithms import word_sums
+from tvm_sparse.dot import Dot
 from tvm_sparse.fixed_point import FixedPoint
 from tvm_sparse.integer import Bytes
 from tvm_sparse.relay_passes import expr, quantized
-from tvm_sparse.relay_passes.emit_words import LINEAR, Words, kind_of, unpacked
+from tvm_sparse.relay_passes.emit_words import LINEAR, Words, kind_of
 from tvm_sparse.targets import Target
 from tvm_sparse.words import BYTES
 
@@ -56,7 +57,7 @@ class Sum:
     ) -> relax.Expr:
         """Emit the sum of words."""
         read = [words.known(each, self.op) for each in self.reads]
-        words.store(var, self.op, _summed(read, self.given, builder))
+        words.store(var, self.op, _summed(read, self.given, words.dot, builder))
         return words.bytes(var, self.op, expr.shape(call) or (), str(call.ty.dtype), builder)
 
 
@@ -100,7 +101,7 @@ class Join:
         shape, dtype = expr.shape(call) or (), str(call.ty.dtype)
         channel_axis = len(shape) - 1 if self.op == LINEAR else 1
         parts = [
-            _summed([words.known(read, self.op)], given, builder)
+            _summed([words.known(read, self.op)], given, words.dot, builder)
             for read, given in zip(self.reads, self.given, strict=True)
         ]
         sizes = [(expr.shape(read) or ())[channel_axis] for read in self.reads]
@@ -109,7 +110,7 @@ class Join:
             words.store(var, self.op, builder.emit(relax.op.concat(parts, axis)))
         else:
             octets = [
-                unpacked(part, size, "uint8", builder)
+                words.unpacked(part, size, "uint8", builder)
                 for part, size in zip(parts, sizes, strict=True)
             ]
             words.join(var, self.op, builder.emit(relax.op.concat(octets, axis)), builder)
@@ -128,9 +129,11 @@ def _terms(uses: expr.Uses, value: Any) -> list[_Term]:
     return [*parts[0], *parts[1]] if all(parts) else []
 
 
-def _summed(read: list[relax.Expr], given: FixedPoint, builder: relax.BlockBuilder) -> relax.Expr:
+def _summed(
+    read: list[relax.Expr], given: FixedPoint, dot: Dot, builder: relax.BlockBuilder
+) -> relax.Expr:
     """Emit a sum of words, unless it is a copy."""
     if given.is_copy:
         return read[0]
-    algorithm = functools.partial(word_sums.summed, given=given)
+    algorithm = functools.partial(word_sums.summed, given=given, dot=dot)
     return builder.emit_te(algorithm, *read, primfunc_name_hint="sum")

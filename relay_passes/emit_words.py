@@ -10,6 +10,7 @@ from tvm import relax
 
 from tvm_sparse import implement, kernel
 from tvm_sparse.algorithms import words as algorithms
+from tvm_sparse.dot import Dot
 from tvm_sparse.implement import Implementation
 from tvm_sparse.integer import Bytes
 from tvm_sparse.layer import Layer
@@ -26,9 +27,15 @@ class Words:
 
     Images are words (batch, channels / 4, H, W), the rows of linear layers (channels / 4, rows):
     tensors are known by the variable of their bytes, and the kind of layer that reads them.
+
+    Parameters
+    ----------
+    dot : Dot
+        How the target multiplies words.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dot: Dot) -> None:
+        self.dot = dot
         self._known: dict[tuple[relax.Var, str], relax.Expr] = {}
 
     def layer(
@@ -71,7 +78,8 @@ class Words:
         """Emit the largest bytes of windows, as words."""
         words = -(-window.filters // BYTES)
         over_words = replace(window, weight=(words, *window.weight[1:]), groups=words)
-        pooling = implement.max_pool(over_words, kernel.by_channels(over_words, target), words=True)
+        best = kernel.by_channels(over_words, target)
+        pooling = implement.max_pool(over_words, best, words=self.dot)
         kind = relax.TensorType((window.input[0], words, *window.output[1:]), "int32")
         args = [self._known[read, "conv2d"]]
         call = emit.kernel_call(builder, pooling.func, pooling.name, args, kind)
@@ -86,27 +94,27 @@ class Words:
         builder: relax.BlockBuilder,
     ) -> relax.Expr:
         """Return the bytes of a tensor of words, in its shape and type."""
-        y = unpacked(self._known[var, op], shape[-1 if op == LINEAR else 1], dtype, builder)
+        y = self.unpacked(self._known[var, op], shape[-1 if op == LINEAR else 1], dtype, builder)
         return _outwards(y, op, shape, builder)
 
     def join(
         self, var: relax.Var, op: str, octets: relax.Expr, builder: relax.BlockBuilder
     ) -> None:
         """Emit the words of unsigned bytes that have channels where words have theirs."""
-        self._known[var, op] = _emit(builder, algorithms.packed, octets, "pack")
+        self._known[var, op] = self._emit(builder, algorithms.packed, octets, "pack")
 
     def pack(self, var: relax.Var, op: str, q: relax.Expr, builder: relax.BlockBuilder) -> None:
         """Emit the words of bytes, for a kind of layer that has none yet."""
         if (var, op) not in self._known:
             q = _inwards(q, op, builder)
-            self._known[var, op] = _emit(builder, algorithms.packed, q, "pack")
+            self._known[var, op] = self._emit(builder, algorithms.packed, q, "pack")
 
     def quantize(
         self, var: relax.Var, op: str, x: relax.Expr, builder: relax.BlockBuilder, given: Bytes
     ) -> None:
         """Emit the words of floats."""
         x = _inwards(x, op, builder)
-        self._known[var, op] = _emit(builder, algorithms.quantized, x, "quantize", given=given)
+        self._known[var, op] = self._emit(builder, algorithms.quantized, x, "quantize", given=given)
 
     def real(
         self, var: relax.Var, given: Bytes, call: Any, builder: relax.BlockBuilder
@@ -118,27 +126,29 @@ class Words:
         op, words = found[0]
         shape = expr.shape(call) or ()
         channels = shape[-1] if op == LINEAR else shape[1]
-        y = _emit(builder, algorithms.real, words, "dequantize", channels=channels, given=given)
+        y = self._emit(
+            builder, algorithms.real, words, "dequantize", channels=channels, given=given
+        )
         return _outwards(y, op, shape, builder)
+
+    def unpacked(
+        self, words: relax.Expr, channels: int, dtype: str, builder: relax.BlockBuilder
+    ) -> relax.Expr:
+        """Emit words as bytes, with channels where words have theirs."""
+        known = {"channels": channels, "dtype": dtype}
+        return self._emit(builder, algorithms.unpacked, words, "unpack", **known)
+
+    def _emit(
+        self, builder: relax.BlockBuilder, algorithm: Any, x: relax.Expr, name: str, **known: Any
+    ) -> relax.Expr:
+        """Emit a call of an element-wise algorithm."""
+        compute = functools.partial(algorithm, dot=self.dot, **known)
+        return builder.emit_te(compute, x, primfunc_name_hint=name)
 
 
 def kind_of(shape: tuple[int, ...]) -> str:
     """Return the kind of layer whose words a tensor of a shape has by itself."""
     return "conv2d" if len(shape) == 4 else LINEAR
-
-
-def unpacked(
-    words: relax.Expr, channels: int, dtype: str, builder: relax.BlockBuilder
-) -> relax.Expr:
-    """Emit words as bytes, with channels where words have theirs."""
-    return _emit(builder, algorithms.unpacked, words, "unpack", channels=channels, dtype=dtype)
-
-
-def _emit(
-    builder: relax.BlockBuilder, algorithm: Any, x: relax.Expr, name: str, **known: Any
-) -> relax.Expr:
-    """Emit a call of an element-wise algorithm."""
-    return builder.emit_te(functools.partial(algorithm, **known), x, primfunc_name_hint=name)
 
 
 def _shape(layer: Layer, in_words: bool) -> tuple[int, ...]:

@@ -80,7 +80,7 @@ class _Plan:
     ) -> None:
         self.uses, self.target, self.sparse = uses, target, sparse
         self.names = names
-        self.words = Words()
+        self.words = Words(target.dot)
         self.rows: list[LayerReport] = []
         self.floats: list[str] = []
         self.needed: dict[relax.Var, set[str]] = defaultdict(set)  # kinds of layers that read words

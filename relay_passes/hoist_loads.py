@@ -111,15 +111,15 @@ def _group(taps: Sequence[list[Any]]) -> tirx.SeqStmt:
     for number, tap in enumerate(taps):
         loads = Loads([node for node in tap if _is_multiply_add(node)])
         indices += loads.indices
-        known += [_fence(tirx.address_of(load)) for load in loads.starts]
+        known += [fence(tirx.address_of(load)) for load in loads.starts]
         if number % loads.taps_of_a_line == 0:
             products += [node for node in tap if not _is_multiply_add(node)]
-        fence = _fence(loads.bindings[-1].var)
-        products += [*loads.bindings, fence, *loads.adds, fence]
+        wall = fence(loads.bindings[-1].var)
+        products += [*loads.bindings, wall, *loads.adds, wall]
     return tirx.SeqStmt([*indices, *known, *products])
 
 
-def _fence(value: Any) -> tirx.Evaluate:
+def fence(value: Any) -> tirx.Evaluate:
     """Return a statement that needs a value, that no instruction is moved across, and emits none.
 
     LLVM's ``fake.use`` is for debuggers.

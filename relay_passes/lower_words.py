@@ -9,12 +9,13 @@ After, on a CPU with AVX-512 VNNI::
     A[…] = vpdpbusd(A[…], T.reinterpret("int8x64", X[…]),
                     T.reinterpret("int8x64", T.Broadcast(W[…], 16)))
 
-Elsewhere the four bytes of each are taken apart, multiplied and added up. Both are exact: the
-instruction adds four products of 16 bits to a sum of 32, and saturates nothing.
+Other CPUs have other instructions (`tvm_sparse.relay_passes.multiply_bytes`), or bytes are taken
+apart, multiplied and added up. All are exact.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import tvm
@@ -22,10 +23,9 @@ from tvm import ir, tirx
 from tvm.target.codegen import llvm_get_cpu_features
 
 from tvm_sparse import compat
-from tvm_sparse.octets import DOT4, MAX4
-from tvm_sparse.words import BYTES
-
-_VNNI = {lanes: f"llvm.x86.avx512.vpdpbusd.{32 * lanes}" for lanes in (4, 8, 16)}
+from tvm_sparse.octets import DOTS, JOIN4, MAXIMA
+from tvm_sparse.relay_passes.hoist_loads import fence
+from tvm_sparse.relay_passes.multiply_bytes import instruction, joined, octets
 
 
 @tirx.transform.prim_func_pass(opt_level=0, name="LowerWords")
@@ -38,58 +38,49 @@ class LowerWords:
         """Rewrite one function."""
         names: set[str] = set()
         compat.visit(func.body, ir.Call, lambda call: names.add(_name(call)))
-        if not names & {DOT4, MAX4}:
+        if not names & {*DOTS, *MAXIMA, JOIN4}:
             return func
-        known = _intrinsics(func.attrs["target"])
-        return func.with_body(compat.rewrite(func.body, ir.Call, lambda call: _lower(call, known)))
-
-
-def _intrinsics(target: Any) -> dict[int, str]:
-    """Return LLVM's names of the dot products that a target has, by lanes."""
-    features = set(llvm_get_cpu_features(target)) if target.kind.name == "llvm" else set()
-    if "avx512vnni" in features:
-        return {n: name for n, name in _VNNI.items() if n == 16 or "avx512vl" in features}
-    return {n: name for n, name in _VNNI.items() if n < 16} if "avxvnni" in features else {}
+        target = func.attrs["target"]
+        known = set(llvm_get_cpu_features(target)) if target.kind.name == "llvm" else set()
+        body = (
+            compat.rewrite(func.body, tirx.SeqStmt, _row_by_row) if "neon" in known else func.body
+        )
+        return func.with_body(compat.rewrite(body, ir.Call, lambda call: _lower(call, known)))
 
 
 def _name(call: Any) -> str:
     return str(call.op.name) if isinstance(call.op, ir.Op) else ""
 
 
-def _lower(call: Any, intrinsics: dict[int, str]) -> Any:
-    if _name(call) == DOT4:
-        return _dot(call.args, intrinsics)
-    if _name(call) == MAX4:
-        a, b = (_bytes("uint8", word) for word in call.args)
-        return tirx.reinterpret(call.ty.dtype, tirx.max(a, b))
-    return call
+def _row_by_row(seq: tirx.SeqStmt) -> tirx.SeqStmt:
+    """Return statements with a fence where products in 16 bits take another weight.
+
+    LLVM would begin so many products at a time that sums leave their registers.
+    """
+    found: list[Any] = []
+    for node, after in zip(seq.seq, [*seq.seq[1:], None], strict=True):
+        found.append(node)
+        weights = _weights(node)
+        if weights is not None and str(weights) != str(_weights(after)):
+            value = tirx.BufferLoad(node.buffer, node.indices)
+            found.append(fence(value))
+    return tirx.SeqStmt(found)
 
 
-def _dot(operands: Any, intrinsics: dict[int, str]) -> Any:
-    total, inputs, weights = operands
-    name = intrinsics.get(tvm.DataType(str(total.ty.dtype)).lanes)
-    if name is None:
-        return total + _products(inputs, weights)
-    bytes_ = [_bytes("int8", word) for word in (inputs, weights)]
-    return tirx.call_llvm_pure_intrin(total.ty.dtype, name, total, *bytes_)
+def _weights(node: Any) -> Any:
+    """Return the weights that a statement multiplies in 16 bits, None for any other one."""
+    if not isinstance(node, tirx.BufferStore) or not isinstance(node.value, ir.Call):
+        return None
+    dot = DOTS.get(_name(node.value))
+    return node.value.args[2] if dot is not None and dot.narrow else None
 
 
-def _bytes(kind: str, words: Any) -> Any:
-    """Return words as a vector of their bytes."""
-    lanes = tvm.DataType(str(words.ty.dtype)).lanes
-    return tirx.reinterpret(f"{kind}x{BYTES * lanes}", words)
-
-
-def _products(inputs: Any, weights: Any) -> Any:
-    """Return the sum of the products of four unsigned by four signed bytes."""
-    kind = str(inputs.ty.dtype)
-
-    def number(value: int) -> Any:
-        return tirx.const(value, kind)
-
-    def product(i: int) -> Any:
-        unsigned = tirx.bitwise_and(tirx.shift_right(inputs, number(8 * i)), number(255))
-        signed = tirx.shift_left(weights, number(8 * (BYTES - 1 - i)))
-        return unsigned * tirx.shift_right(signed, number(8 * (BYTES - 1)))
-
-    return product(0) + product(1) + product(2) + product(3)
+def _lower(call: Any, features: Collection[str]) -> Any:
+    name = _name(call)
+    if name in DOTS:
+        lanes = tvm.DataType(str(call.ty.dtype)).lanes
+        return instruction(features, DOTS[name], lanes)(*call.args)
+    if name in MAXIMA:
+        kind = "int8" if MAXIMA[name].signed else "uint8"
+        return tirx.reinterpret(call.ty.dtype, tirx.max(*(octets(a, kind) for a in call.args)))
+    return joined(*call.args) if name == JOIN4 else call

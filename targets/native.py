@@ -13,12 +13,21 @@ _AVX2 = {"bits": 256, "registers": 16, "permute": "llvm.x86.avx2.permps"}
 _AVX512 = {"bits": 512, "registers": 32, "permute": "llvm.x86.avx512.permvar.sf.512"}
 
 
-# Bits of Linux's hardware capabilities, by architecture (asm/hwcap.h).
+# Bits of Linux's hardware capabilities, by architecture (asm/hwcap.h); those of its second word
+# begin at 64.
 _CAPABILITIES = {
-    "aarch64": {"fp": 0, "asimd": 1, "fphp": 9, "asimdhp": 10, "asimddp": 20, "sve": 22},
+    "aarch64": {
+        "fp": 0,
+        "asimd": 1,
+        "fphp": 9,
+        "asimdhp": 10,
+        "asimddp": 20,
+        "sve": 22,
+        "i8mm": 77,
+    },
     "armv7l": {"neon": 12, "vfpv4": 16},
 }
-_AT_HWCAP = 16
+_AT_HWCAP, _AT_HWCAP2 = 16, 26
 # Arm's own cores (asm/cputype.h); nearly always, the larger number is the faster core.
 _ARM_PARTS = {
     0xC07: "Cortex-A7",
@@ -44,11 +53,13 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 def cpu_flags() -> frozenset[str]:
     """Return the CPU's feature flags as the operating system names them; empty if it does not."""
     if platform.machine() in _CAPABILITIES:
-        bits = int(ctypes.CDLL(None).getauxval(_AT_HWCAP))
+        told = ctypes.CDLL(None).getauxval
+        told.restype = ctypes.c_ulong
+        bits = told(_AT_HWCAP) | told(_AT_HWCAP2) << 64
         names = _CAPABILITIES[platform.machine()]
         return frozenset(name for name, bit in names.items() if bits >> bit & 1)
-    told = (value for name, value in _cpuinfo() if name in ("flags", "Features"))
-    return frozenset(next(told, "").split())
+    flags = (value for name, value in _cpuinfo() if name in ("flags", "Features"))
+    return frozenset(next(flags, "").split())
 
 
 def cpu_name() -> str:

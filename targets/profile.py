@@ -8,6 +8,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tvm_sparse import dot
+from tvm_sparse.dot import PLAIN, Dot
 from tvm_sparse.errors import TargetError
 from tvm_sparse.limits import Limits
 from tvm_sparse.targets import native
@@ -107,6 +109,11 @@ class Target:
         return "+fullfp16" in self.tvm.get("mattr", ())
 
     @property
+    def dot(self) -> Dot:
+        """How it multiplies words of four bytes; imports TVM, which knows what CPUs have."""
+        return PLAIN if self.is_gpu else _dot(self)
+
+    @property
     def in_halves(self) -> Target:
         """The profile of a machine for which a half is what a float is for this one."""
         return replace(
@@ -166,6 +173,13 @@ class Target:
         from tvm_sparse.targets.vulkan import describe
 
         return describe.attributes(self.tvm)
+
+
+@cache
+def _dot(target: Target) -> Dot:
+    from tvm.target.codegen import llvm_get_cpu_features
+
+    return dot.of_features(llvm_get_cpu_features(target.to_tvm()))
 
 
 def names() -> tuple[str, ...]:

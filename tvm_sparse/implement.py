@@ -13,6 +13,7 @@ from tvm_sparse import shares, windows
 from tvm_sparse.algorithms import filters, parts, patterns, pool2d, positions
 from tvm_sparse.algorithms import windows as window_algorithm
 from tvm_sparse.choose import Choice, row_blocks, split_up
+from tvm_sparse.dot import Dot
 from tvm_sparse.formats.pattern import FORMAT, KernelPatterns
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.kernel import Kernel
@@ -152,11 +153,12 @@ def dense(
     return _bound(func, name, values, plane.offsets())
 
 
-def max_pool(window: Layer, kernel: Kernel, words: bool = False) -> Implementation:
+def max_pool(window: Layer, kernel: Kernel, words: Dot | None = None) -> Implementation:
     """Return max pooling over a window, given as a depthwise layer, of floats or of words."""
     plane, tile = _placed(kernel)
-    func = (pool2d.words_maximum if words else pool2d.maximum)(window, plane, tile)
-    return _bound(func, "max_pool")
+    if words is not None:
+        return _bound(pool2d.words_maximum(window, plane, tile, words), "max_pool")
+    return _bound(pool2d.maximum(window, plane, tile), "max_pool")
 
 
 def average_pool(window: Layer, kernel: Kernel, share: Array) -> Implementation:

@@ -22,8 +22,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tvm_sparse.dot import PLAIN, SIGN, Dot
+
 Array = npt.NDArray[Any]
 MOST = 1 << 30  # what a bias or a residual may add to a sum
+SMALL = 1 << 22  # below it, integers are exact as the lowest bits of a float
+MAGIC, MAGIC_BITS = 12582912.0, 0x4B400000  # 1.5 · 2²³, and its bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,11 @@ class Integers:
         What is added to the sums before they are scaled.
     low, high : float
         Between which real values the output is clipped.
+    dot : Dot
+        How words are multiplied; the bytes that come out are the same.
+    by_addition : bool
+        Whether floats and integers become each other by additions, where they are small; this
+        takes a processor that rounds to the nearest.
     """
 
     weight: Array
@@ -71,6 +80,8 @@ class Integers:
     residual: Bytes | None = None
     low: float = -np.inf
     high: float = np.inf
+    dot: Dot = PLAIN
+    by_addition: bool = False
 
     @property
     def unit(self) -> Array:
@@ -82,7 +93,9 @@ class Integers:
     def start(self) -> npt.NDArray[np.int32]:
         """What the sum of each filter begins with, shape (F,)."""
         total = self.weight.reshape(len(self.weight), -1).astype(np.int64).sum(axis=1)
-        start: npt.NDArray[np.int32] = (self._bias() - self.data.zero * total).astype(np.int32)
+        zero = self.data.zero - SIGN * self.dot.signed
+        first = self._bias() - zero * total + MAGIC_BITS * self.counted
+        start: npt.NDArray[np.int32] = first.astype(np.int64).astype(np.int32)
         return start
 
     @property
@@ -106,6 +119,20 @@ class Integers:
         first, last = -self.output.zero, 255 - self.output.zero
         low, high = (_step(value, self.output.scale) for value in (self.low, self.high))
         return min(max(first, low), last), max(min(last, high), first)
+
+    @property
+    def counted(self) -> bool:
+        """Whether sums are so small that they are counted from the bits of 1.5 · 2²³.
+
+        Their bits are then those of floats, see `tvm_sparse.algorithms.rounding`.
+        """
+        weight = self.weight.reshape(len(self.weight), -1).astype(np.int64)
+        ends = np.multiply.outer(weight, (-self.data.zero, 255 - self.data.zero))
+        low, high = ends.min(axis=-1).sum(axis=-1), ends.max(axis=-1).sum(axis=-1)
+        reach = np.maximum(-low, high) + np.abs(self._bias())
+        if self.residual is not None:
+            reach = reach + 256 * self.ratio
+        return self.by_addition and bool(reach.max(initial=0) + 1 < SMALL)
 
     def objection(self) -> str:
         """Return why sums do not fit 32 bits, or an empty string."""

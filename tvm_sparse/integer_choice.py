@@ -8,14 +8,16 @@ floats. Where skipping is not predicted to pay, every word is a tap.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tvm_sparse import kernel, words
+from tvm_sparse import kernel, narrow, words
 from tvm_sparse.choose import find
 from tvm_sparse.cost import Work
+from tvm_sparse.dot import Dot
 from tvm_sparse.integer import Integers
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
@@ -49,6 +51,8 @@ class IntegerChoice:
     kernel, dense : Kernel
         Over words; `dense` multiplies every word.
     reason : str
+    dot : Dot
+        How the target multiplies words.
     """
 
     layer: Layer
@@ -58,6 +62,7 @@ class IntegerChoice:
     kernel: Kernel
     dense: Kernel
     reason: str
+    dot: Dot
 
 
 def choose(
@@ -83,20 +88,21 @@ def choose(
     dense = min((_way(layer, packed, every, size, word, target) for size in sizes[-2:]), key=_time)
     found = pattern(layer, numbers.weight)
     stay = Scheme(format="dense", bits=BITS)
+    chosen = partial(IntegerChoice, layer=layer, found=found, dense=dense[1], dot=target.dot)
     if packed.all() or not sparse:
         reason = "no words without weights" if sparse else "zeros not to be used"
-        return _choice(layer, found, stay, dense, dense, reason)
+        return chosen(used=stay, rows=dense[0], kernel=dense[1], reason=reason)
     ways = {size: _way(layer, packed, packed != 0, size, word, target) for size in sizes}
     size = min(ways, key=lambda size: _time(ways[size]))
     gain = _time(dense) / _time(ways[size])
     if gain * _MARGIN < 1 and block is None:
         zeros = 1 - float(np.count_nonzero(packed) / packed.size)
         reason = f"{zeros:.0%} of the words zero would run {gain:.2f}× as fast as dense"
-        return _choice(layer, found, stay, dense, dense, reason)
+        return chosen(used=stay, rows=dense[0], kernel=dense[1], reason=reason)
     shape = (size, words.BYTES)
     used = Scheme(format="block_punched", block=shape, density=found.density, bits=BITS)
     reason = f"predicted {gain:.1f}× as fast as dense int8"
-    return _choice(layer, found, used, ways[size], dense, reason)
+    return chosen(used=used, rows=ways[size][0], kernel=ways[size][1], reason=reason)
 
 
 def pattern(layer: Layer, weight: npt.NDArray[Any]) -> Scheme:
@@ -121,20 +127,6 @@ def _time(way: _Way) -> float:
     return way[1].seconds
 
 
-def _choice(
-    layer: Layer, found: Scheme, used: Scheme, way: _Way, dense: _Way, reason: str
-) -> IntegerChoice:
-    return IntegerChoice(
-        layer=layer,
-        found=found,
-        used=used,
-        rows=way[0],
-        kernel=way[1],
-        dense=dense[1],
-        reason=reason,
-    )
-
-
 def _way(
     layer: Layer,
     packed: npt.NDArray[Any],
@@ -145,13 +137,18 @@ def _way(
 ) -> _Way:
     """Return the row blocks of so many filters, and the best kernel over them."""
     over_words = words.word_layer(layer)
-    rows = _row_blocks(over_words, packed, keep, filters)
+    rows = narrow.taps(_row_blocks(over_words, packed, keep, filters), target.dot)
     work = Work(blocks=rows.blocks, taps=len(rows.taps), filters=filters)
-    best = kernel.tiles(over_words, work, target, _ROWS)
+    best = kernel.tiles(over_words, work, _with_room(target), _ROWS)
     assert isinstance(best.tile, Tile) and best.plane is not None
     across = best.plane.length // best.tile.lanes
     last = (across - 1) % best.tile.vectors + 1
     return rows, replace(best, tile=replace(best.tile, tail=0, last=last, word=word))
+
+
+def _with_room(target: Target) -> Target:
+    """Return the target with fewer registers where products take some before they are added."""
+    return replace(target, registers=target.registers * 3 // 4) if target.dot.narrow else target
 
 
 def _row_blocks(

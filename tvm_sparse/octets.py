@@ -1,9 +1,10 @@
 """The operators on words that integer kernels are made of, as TIR knows them.
 
 ``dot4(total, inputs, weights)`` is ``total + Σ byte i of inputs × byte i of weights`` for the
-four bytes of two 32-bit words: those of inputs are unsigned, those of weights signed. ``max4(a,
-b)`` is the word of the larger of each two unsigned bytes. Schedules vectorize them like
-multiplications; `tvm_sparse.relay_passes.lower_words` turns them into what the CPU has.
+four bytes of two 32-bit words: those of weights are signed, those of inputs as `Dot` says.
+``max4(a, b)`` is the word of the larger of each two bytes, ``join4(a, b, c, d)`` the word of the
+lowest bytes of four numbers. Schedules vectorize them like multiplications;
+`tvm_sparse.relay_passes.lower_words` turns them into what the CPU has.
 """
 
 from __future__ import annotations
@@ -12,20 +13,36 @@ from typing import Any
 
 from tvm import ir, tirx
 
-DOT4, MAX4 = "tvm_sparse.dot4", "tvm_sparse.max4"
-_PURE = 1  # TVM's CallEffectKind of a function without side effects
+from tvm_sparse.dot import PLAIN, Dot
 
-for _name in (DOT4, MAX4):
+DOT4, MAX4, JOIN4 = "tvm_sparse.dot4", "tvm_sparse.max4", "tvm_sparse.join4"
+_PURE = 1  # TVM's CallEffectKind of a function without side effects
+_KINDS = [Dot(signed=signed, narrow=narrow) for signed in (False, True) for narrow in (False, True)]
+
+
+def _suffix(dot: Dot) -> str:
+    return "_signed" * dot.signed + "_narrow" * dot.narrow
+
+
+DOTS = {DOT4 + _suffix(dot): dot for dot in _KINDS}  # the operators, and what they multiply
+MAXIMA = {MAX4 + _suffix(dot): dot for dot in _KINDS if not dot.narrow}
+
+for _name in (*DOTS, *MAXIMA, JOIN4):
     ir.register_op_attr(_name, "TVectorizable", True)
     ir.register_op_attr(_name, "TCallEffectKind", _PURE)
     ir.register_op_attr(_name, "TScriptPrinterName", _name)
 
 
-def dot4(total: Any, inputs: Any, weights: Any) -> Any:
+def dot4(total: Any, inputs: Any, weights: Any, dot: Dot = PLAIN) -> Any:
     """Return the call; all three operands, and the result, are int32."""
-    return tirx.call_intrin("int32", DOT4, total, inputs, weights)
+    return tirx.call_intrin("int32", DOT4 + _suffix(dot), total, inputs, weights)
 
 
-def max4(a: Any, b: Any) -> Any:
+def max4(a: Any, b: Any, dot: Dot = PLAIN) -> Any:
     """Return the call; both operands, and the result, are int32."""
-    return tirx.call_intrin("int32", MAX4, a, b)
+    return tirx.call_intrin("int32", MAX4 + "_signed" * dot.signed, a, b)
+
+
+def join4(*numbers: Any) -> Any:
+    """Return the call; all four operands, and the result, are int32."""
+    return tirx.call_intrin("int32", JOIN4, *numbers)

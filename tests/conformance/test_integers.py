@@ -11,7 +11,9 @@ import tvm
 
 from support import bounds, integers, kernels
 from support.layers import LAYERS, conv
-from tvm_sparse import implement, words
+from tvm_sparse import targets, words
+from tvm_sparse.implement import max_pool
+from tvm_sparse.implement_integer import implement
 from tvm_sparse.integer import Bytes, Integers
 from tvm_sparse.kernel import by_channels
 from tvm_sparse.layer import Layer
@@ -24,6 +26,7 @@ DEPTHWISE = {
     ),
 }
 SUITED = [which for which, layer in LAYERS.items() if not words.objection(layer)]
+WITHOUT_DOT_PRODUCTS = ["x86-avx2", "x86-avx512"]
 FEW = ("ragged 3×3", "three groups, dilation 2", "1×1, batch 3", "linear, nested rows")
 
 
@@ -78,10 +81,40 @@ def test_a_residual_is_added_before_rounding(which: str, x86: Target) -> None:
 
 
 @pytest.mark.parametrize("which", ["ragged 3×3", "linear, nested rows"])
-@pytest.mark.parametrize("target", ["x86-avx2"], indirect=True)
+@pytest.mark.parametrize("target", WITHOUT_DOT_PRODUCTS, indirect=True)
 def test_cpus_without_dot_products_give_the_same_bytes(which: str, target: Target) -> None:
     layer = LAYERS[which]
     check(layer, integers.numbers(layer), target, block=4)
+
+
+@pytest.mark.parametrize("weight", [-128, 127])
+@pytest.mark.parametrize("target", WITHOUT_DOT_PRODUCTS, indirect=True)
+def test_products_that_are_added_in_16_bits_do_not_saturate(weight: int, target: Target) -> None:
+    layer = LAYERS["linear, many rows"]
+    extreme = replace(integers.numbers(layer), weight=np.full(layer.weight, weight, np.int8))
+    check(layer, extreme, target, x=np.full((*layer.input, layer.channels), 255, np.uint8))
+    assert target.dot.narrow
+
+
+@pytest.mark.parametrize(
+    ("changes", "instruction"),
+    [
+        ({"mcpu": "x86-64-v4"}, "vpmaddubsw"),
+        ({"mcpu": "cascadelake"}, "vpdpbusd"),
+        ({"mcpu": "x86-64-v3", "mattr": ["+avxvnni"]}, "vpdpbusd"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_cpu_multiplies_words_by_its_own_instruction(
+    changes: dict[str, object], instruction: str
+) -> None:
+    wide = changes["mcpu"] != "x86-64-v3"
+    profile = targets.load("x86-avx512" if wide else "x86-avx2")
+    layer, target = LAYERS["1×1, batch 3"], replace(profile, tvm={**profile.tvm, **changes})
+    given = integers.numbers(layer)
+    text = kernels.assembly(implement(integers.chosen(layer, given, target, 4), given).func, target)
+    assert instruction in text
+    assert ("zmm" in text) == wide
 
 
 @pytest.mark.parametrize("which", FEW)
@@ -137,7 +170,7 @@ def test_pooled_words_are_the_largest_bytes(size: tuple[int, int, int], x86: Tar
         stride=(stride, stride),
         padding=(pad, pad, pad, pad),
     )
-    pool = implement.max_pool(window, by_channels(window, x86), words=True)
+    pool = max_pool(window, by_channels(window, x86), words=x86.dot)
     given = integers.to_words(conv((1, 10, 1, 1), (2, 13, 17)), x)
     result = tvm.runtime.tensor(np.zeros((2, 3, *window.output[1:]), np.int32))
     kernels.compiled(pool.func, x86)(tvm.runtime.tensor(given), result)

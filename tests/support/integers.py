@@ -12,6 +12,8 @@ import tvm
 from support import kernels
 from tvm_sparse import words
 from tvm_sparse.bench.layers import input_shape
+from tvm_sparse.dot import PLAIN, Dot
+from tvm_sparse.implement import Implementation
 from tvm_sparse.implement_integer import implement
 from tvm_sparse.integer import Bytes, Integers
 from tvm_sparse.integer_choice import IntegerChoice, choose
@@ -85,34 +87,49 @@ def run(
     block: int | None = None,
     lowering: str = code_generation.NAME,
 ) -> Array:
-    """Compile and run a kernel; outputs start as 0xAA, so that none is left out."""
-    bound = implement(chosen(layer, given, target, block), given)
+    """Compile and run a kernel."""
+    choice = chosen(layer, given, target, block)
+    bound = implement(choice, given)
     function = kernels.compiled(bound.func, target, lowering)
-    arguments = [to_words(layer, x), *bound.constants]
+    arrays = arguments(layer, given, bound, x, choice.dot, residual)
+    tensors = [tvm.runtime.tensor(array) for array in arrays]
+    function(*tensors)
+    return from_words(layer, tensors[-1].numpy(), given, choice.dot)
+
+
+def arguments(
+    layer: Layer,
+    given: Integers,
+    bound: Implementation,
+    x: Array,
+    dot: Dot = PLAIN,
+    residual: Array | None = None,
+) -> list[Array]:
+    """What a kernel is called with; its output, the last, starts as 0xAA, so none is left out."""
+    found = [to_words(layer, x, dot), *bound.constants]
     if residual is not None:
-        arguments.append(to_words(output(layer), residual))
+        found.append(to_words(output(layer), residual, dot))
     shape, dtype = stored(layer, given)
     filled = np.frombuffer(b"\xaa" * int(np.prod(shape)) * 4, dtype).reshape(shape)
-    result = tvm.runtime.tensor(filled.copy())
-    function(*[tvm.runtime.tensor(array) for array in arguments], result)
-    return from_words(layer, result.numpy(), given)
+    return [*found, filled.copy()]
 
 
-def to_words(layer: Layer, x: Array) -> Array:
+def to_words(layer: Layer, x: Array, dot: Dot = PLAIN) -> Array:
     """Bytes as a kernel reads them; words that lack channels are filled up with noise."""
     channels_first = x.reshape(-1, layer.channels).T[None] if layer.op == "linear" else x
     fill = [(0, 0)] * channels_first.ndim
     fill[1] = (0, -layer.channels % 4)
     padded = np.pad(channels_first, fill, constant_values=173).view(np.int8)
     packed: Array = words.pack(padded)[0] if layer.op == "linear" else words.pack(padded)
-    return packed
+    return packed ^ np.int32(dot.flip)
 
 
-def from_words(layer: Layer, y: Array, given: Integers) -> Array:
+def from_words(layer: Layer, y: Array, given: Integers, dot: Dot = PLAIN) -> Array:
     """A kernel's output as bytes or floats, channels last in linear layers."""
     if given.output is not None:
         axis = 0 if layer.op == "linear" else 1
-        octets = np.moveaxis(y[..., None].view(np.uint8), -1, axis + 1)
+        flipped = y ^ np.int32(dot.flip)
+        octets = np.moveaxis(flipped[..., None].view(np.uint8), -1, axis + 1)
         shape = (*y.shape[:axis], -1, *y.shape[axis + 1 :])
         y = np.take(octets.reshape(shape), range(layer.filters), axis=axis)
     return y.T.reshape(*layer.output, layer.filters) if layer.op == "linear" else y

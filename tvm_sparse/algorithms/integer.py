@@ -57,8 +57,8 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
     batch, tiles, groups = grid(layer, plane)
     number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
     space = T.int64(layer.weight[1] * plane.channel)
-    pack = packing(layer, plane, repeated(numbers.data.zero))
-    multiply = _multiplying(layer, plane, tile, rows)
+    pack = packing(layer, plane, repeated(numbers.data.zero) ^ numbers.dot.flip)
+    multiply = _multiplying(layer, plane, tile, rows, numbers.dot)
     store = scaling(layer, sums_of(plane), int(number) // layer.groups, numbers)
 
     @T.macro
@@ -107,7 +107,7 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
     return integer_product_and_sum
 
 
-def _multiplying(layer, plane, tile, rows):
+def _multiplying(layer, plane, tile, rows, dot):
     """Return the macro ``multiply(A, source, values, offset, ptr, start)``."""
     block, blocks, taps = T.int64(rows.filters), T.int64(rows.blocks), T.int64(len(rows.taps))
     longest = T.int64(max(rows.longest, 1))
@@ -141,6 +141,7 @@ def _multiplying(layer, plane, tile, rows):
                             vi,
                         ),
                         values[ptr[vo // block] + vk, vo % block],
+                        dot,
                     )
 
     return multiply

@@ -5,6 +5,7 @@ import numpy as np
 from tvm.script import tirx as T
 
 from tvm_sparse.algorithms.pack import packing
+from tvm_sparse.dot import Dot
 from tvm_sparse.layer import Layer
 from tvm_sparse.octets import max4
 from tvm_sparse.plane import Plane
@@ -29,20 +30,22 @@ def maximum(layer: Layer, plane: Plane, tile: Tile):
     return _pool(layer, plane, tile, _LOWEST, lambda a, b: T.max(a, b))
 
 
-def words_maximum(layer: Layer, plane: Plane, tile: Tile):
-    """Return the algorithm of max pooling over words of four unsigned bytes.
+def words_maximum(layer: Layer, plane: Plane, tile: Tile, dot: Dot):
+    """Return the algorithm of max pooling over words of four bytes.
 
     Parameters
     ----------
     layer : Layer
         The window, as a depthwise convolution of words.
+    dot : Dot
+        Whether bytes are signed.
 
     Returns
     -------
     PrimFunc
         Of (X, Y), int32.
     """
-    return _pool(layer, plane, tile, 0, max4)
+    return _pool(layer, plane, tile, dot.flip, lambda a, b: max4(a, b, dot))
 
 
 def average(layer: Layer, plane: Plane, tile: Tile):

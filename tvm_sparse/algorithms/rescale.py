@@ -3,8 +3,11 @@
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms import rounding
+from tvm_sparse.dot import SIGN
 from tvm_sparse.integer import Integers
 from tvm_sparse.layer import Layer
+from tvm_sparse.octets import join4
 from tvm_sparse.plane import Plane
 from tvm_sparse.words import BYTES
 
@@ -31,17 +34,17 @@ def scaling(layer: Layer, sums, group_rows: int, numbers: Integers):
         return o // group * group_rows + o % group
 
     if numbers.output is None:
-        value = _real(row_of)
+        value = _real(numbers, row_of)
     else:
         value = _word(numbers, row_of)
     return (_store_matrix if layer.op == "linear" else _store_image)(layer, sums, value, numbers)
 
 
-def _real(row_of):
+def _real(numbers, row_of):
     """Return how a float is computed; `sum_of` returns the sum of a row."""
 
     def value(sum_of, o, factor, ratio, word):
-        return T.Cast("float32", sum_of(row_of(o))) * factor[o]
+        return rounding.real(sum_of(row_of(o)), numbers.counted) * factor[o]
 
     return value
 
@@ -49,30 +52,26 @@ def _real(row_of):
 def _word(numbers, row_of):
     """Return how the word of four filters is computed; `word` is that of a residual."""
     low, high = numbers.bounds
-    zero, residual = numbers.output.zero, numbers.residual
+    zero, residual, dot = numbers.output.zero, numbers.residual, numbers.dot
+    most = 0 if residual is None else int(256 * numbers.ratio.max()) + 1
 
     def byte(sum_of, o, j, factor, ratio, word):
         total = sum_of(row_of(o))
         if residual is not None:
             steps = T.bitwise_and(T.shift_right(word, T.int32(8 * j)), T.int32(255))
-            total = total + rounded(T.Cast("float32", steps - residual.zero) * ratio[o])
-        scaled = T.Cast("float32", total) * factor[o]
-        return rounded(T.max(T.min(scaled, T.float32(high)), T.float32(low))) + zero
+            steps = T.Cast("float32", steps - residual.zero) * ratio[o]
+            total = total + rounding.nearest(steps, most, numbers.by_addition)
+        scaled = rounding.real(total, numbers.counted) * factor[o]
+        inside = T.max(T.min(scaled, T.float32(high)), T.float32(low))
+        return rounding.byte(inside, zero + SIGN * dot.signed, numbers.by_addition)
 
     def value(sum_of, w, factor, ratio, word):
-        joined = None
-        for j in range(BYTES):
-            one = byte(sum_of, w * BYTES + j, j, factor, ratio, word)
-            one = T.shift_left(one, T.int32(8 * j)) if j else one
-            joined = one if joined is None else T.bitwise_or(joined, one)
-        return joined
+        if residual is not None and dot.signed:
+            word = T.bitwise_xor(word, T.int32(dot.flip))
+        found = [byte(sum_of, w * BYTES + j, j, factor, ratio, word) for j in range(BYTES)]
+        return join4(*found) if numbers.by_addition else rounding.joined(*found)
 
     return value
-
-
-def rounded(value):
-    """Return the nearest integer of a float, the even one of two."""
-    return T.Cast("int32", T.nearbyint(value))
 
 
 def _store_image(layer, sums, value, numbers):

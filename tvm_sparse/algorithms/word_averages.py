@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Average pooling over words of four unsigned bytes, exact up to the one rounding at its end.
+"""Average pooling over words of four bytes, exact up to the one rounding at its end.
 
 As `tvm_sparse.algorithms.pool2d`, of words, with four sums for each::
 
@@ -11,8 +11,9 @@ Padding counts as zeros: it is packed as the zero point's byte.
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms import rounding
 from tvm_sparse.algorithms.pack import packing
-from tvm_sparse.algorithms.rescale import rounded
+from tvm_sparse.dot import SIGN, Dot
 from tvm_sparse.layer import Layer
 from tvm_sparse.octets import dot4
 from tvm_sparse.plane import Plane
@@ -20,7 +21,9 @@ from tvm_sparse.tile import Tile
 from tvm_sparse.words import BYTES, repeated
 
 
-def average(layer: Layer, plane: Plane, tile: Tile, zero: int, bounds: tuple[int, int, int]):
+def average(
+    layer: Layer, plane: Plane, tile: Tile, zero: int, bounds: tuple[int, int, int], dot: Dot
+):
     """Return the algorithm.
 
     Parameters
@@ -32,6 +35,8 @@ def average(layer: Layer, plane: Plane, tile: Tile, zero: int, bounds: tuple[int
         The byte that stands for zero in the input.
     bounds : (int, int, int)
         The zero point of the output, and the lowest and highest byte, counted from there.
+    dot : Dot
+        How words are multiplied.
 
     Returns
     -------
@@ -43,8 +48,8 @@ def average(layer: Layer, plane: Plane, tile: Tile, zero: int, bounds: tuple[int
     tiles, lanes, taps = (T.int64(v) for v in (plane.tiles, plane.length, layer.taps))
     in_h, in_w, out_h, out_w = (T.int64(v) for v in (*layer.input[1:], *layer.output[1:]))
     space, attrs = T.int64(plane.channel), tile.annotation
-    pack = packing(layer, plane, repeated(zero))
-    start = T.int32(-zero * layer.taps)
+    pack = packing(layer, plane, repeated(zero) ^ dot.flip)
+    start = T.int32((SIGN * dot.signed - zero) * layer.taps)
     octets = T.int64(BYTES)
     stored, low, high = bounds
 
@@ -52,10 +57,11 @@ def average(layer: Layer, plane: Plane, tile: Tile, zero: int, bounds: tuple[int
         joined = None
         for j in range(BYTES):
             scaled = T.Cast("float32", A[b, t, w, j, lane]) * share
-            one = rounded(T.max(T.min(scaled, T.float32(high)), T.float32(low))) + stored
+            one = T.max(T.min(scaled, T.float32(high)), T.float32(low))
+            one = rounding.nearest(one, 255, by_addition=True) + stored
             one = T.shift_left(one, T.int32(8 * j)) if j else one
             joined = one if joined is None else T.bitwise_or(joined, one)
-        return joined
+        return T.bitwise_xor(joined, T.int32(dot.flip)) if dot.signed else joined
 
     @T.macro
     def begin(A, b, t, w, j, i):
@@ -67,6 +73,7 @@ def average(layer: Layer, plane: Plane, tile: Tile, zero: int, bounds: tuple[int
             A[b, t, w, j, i],
             packed[b, t, w, plane.offset_of(k) + plane.start_of(i)],
             T.shift_left(T.int32(1), T.Cast("int32", 8 * j)),
+            dot,
         )
 
     @T.prim_func(s_tir=True, private=True)

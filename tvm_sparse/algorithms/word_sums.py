@@ -6,21 +6,23 @@ from typing import Any
 
 from tvm import te, tirx
 
+from tvm_sparse.algorithms.words import flipped
+from tvm_sparse.dot import Dot
 from tvm_sparse.fixed_point import FixedPoint
 from tvm_sparse.words import BYTES
 
 
-def summed(*tensors: te.Tensor, given: FixedPoint) -> te.Tensor:
+def summed(*tensors: te.Tensor, given: FixedPoint, dot: Dot) -> te.Tensor:
     """Return the sum of tensors of words, of one shape, as words."""
 
     def word(*index: Any) -> Any:
-        read = [tensor(*index) for tensor in tensors]
+        read = [flipped(tensor(*index), dot) for tensor in tensors]
         joined = None
         for j in range(BYTES):
             one = _byte([_taken(each, j) for each in read], given)
             one = tirx.shift_left(one, _number(8 * j)) if j else one
             joined = one if joined is None else tirx.bitwise_or(joined, one)
-        return joined
+        return flipped(joined, dot)
 
     return te.compute(tensors[0].shape, word, name="sum")
 

@@ -9,25 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import tvm
 
-from tvm_sparse import choose, implement, implement_integer, integer_choice, targets
-from tvm_sparse.bench import layers, networks, rivals
+from tvm_sparse import targets
+from tvm_sparse.bench import layer_kernels, layers, networks, rivals
+from tvm_sparse.bench.layer_kernels import LayerKernel
 from tvm_sparse.bench.timing import Times, interleaved
 from tvm_sparse.building import build
 from tvm_sparse.compiled import set_threads
-from tvm_sparse.implement import Implementation
-from tvm_sparse.integer import Bytes, Integers
-from tvm_sparse.layer import Layer
-from tvm_sparse.quantization import quantize, ranges
-from tvm_sparse.relay_passes import code_generation
-from tvm_sparse.relay_passes.schedule import ScheduleFunctions
+from tvm_sparse.quantization import quantize
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
-from tvm_sparse.tile import Tile
-from tvm_sparse.words import BYTES, objection
+from tvm_sparse.words import objection
 
 Call = Callable[[], object]
 _LAYER, _NETWORK = 0.01, 0.1  # seconds that each runs in a round
@@ -99,7 +93,10 @@ def measure_layers(
     for layer in list(layers.layer_set(name))[:limit]:
         for scheme in () if objection(layer) else schemes:
             weight = layers.pruned(layers.example(layer)[0], Scheme.parse(scheme))
-            calls = {"int8": _int8(layer, weight, target), "float32": _float(layer, weight, target)}
+            calls = {
+                "int8": _call(layer_kernels.int8(layer, weight, target), target),
+                "float32": _call(layer_kernels.float32(layer, weight, target), target),
+            }
             times = interleaved(calls, rounds, _LAYER)
             yield IntegerRow(
                 case=layer.name or layer.key,
@@ -110,51 +107,9 @@ def measure_layers(
             )
 
 
-def _int8(layer: Layer, weight: Any, target: Target) -> Call:
-    steps, scale = ranges.weights(weight)
-    given = Bytes(scale=0.05, zero=0)
-    numbers = Integers(
-        weight=steps,
-        scale=scale,
-        bias=np.zeros(len(steps)),
-        data=given,
-        output=given,
-        low=0.0,
-    )
-    choice = integer_choice.choose(numbers, layer, target)
-    words = replace(layer, weight=(-(-layer.filters // BYTES), -(-layer.channels // BYTES)))
-    return _kernel(implement_integer.implement(choice, numbers), layer, words, target, "int32")
-
-
-def _float(layer: Layer, weight: Any, target: Target) -> Call:
-    choice = choose.choose(layer, weight, target)
-    shapes = replace(layer, weight=(layer.filters, layer.channels))
-    rows = layer.op == "linear" and not isinstance(choice.kernel.tile, Tile)
-    return _kernel(implement.chosen(choice, weight), layer, shapes, target, "float32", rows)
-
-
-def _kernel(
-    bound: Implementation,
-    layer: Layer,
-    shapes: Layer,
-    target: Target,
-    dtype: str,
-    rows: bool = False,
-) -> Call:
-    """Return a kernel's call on random data; `shapes` has its output's and input's channels."""
-    filters, channels = shapes.weight[:2]
-    both: list[tuple[int, ...]] = []
-    for number, at in ((channels, layer.input), (filters, layer.output)):
-        if layer.op == "conv2d":
-            both.append((at[0], number, *at[1:]))
-        else:
-            both.append((layer.positions, number) if rows else (number, layer.positions))
-    mod = tvm.IRModule({"main": bound.func.with_attr("global_symbol", "main")})
-    mod = tvm.transform.Sequential([ScheduleFunctions(target)])(mod)
-    function = tvm.tirx.build(mod, target=target.to_tvm(), pipeline=code_generation.NAME)["main"]
-    data = np.random.default_rng(0).integers(0, 100, both[0]).astype(dtype)
-    arrays = [data, *bound.constants, np.zeros(both[1], dtype)]
-    tensors = [tvm.runtime.tensor(array) for array in arrays]
+def _call(kernel: LayerKernel, target: Target) -> Call:
+    function = kernel.compiled(target)[layer_kernels.NAME]
+    tensors = [tvm.runtime.tensor(array) for array in kernel.arrays]
     return lambda: function(*tensors)
 
 
