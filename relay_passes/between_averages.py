@@ -104,7 +104,8 @@ class Average:
         first, last = (nearest_byte(bound, self.output) for bound in (self.low, self.high))
         zero = self.output.zero
         bounds = (zero, first - zero, last - zero)
-        return word_averages.average(window, best.plane, best.tile, self.data.zero, bounds, dot)
+        zero, dot = self.data.zero, target.dot
+        return word_averages.average(window, best.plane, best.tile, zero, bounds, dot)
 
 
 def _window(pool: Any) -> tuple[Layer, npt.NDArray[np.float32]] | None:

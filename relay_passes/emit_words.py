@@ -78,9 +78,8 @@ class Words:
         """Emit the largest bytes of windows, as words."""
         words = -(-window.filters // BYTES)
         over_words = replace(window, weight=(words, *window.weight[1:]), groups=words)
-        pooling = implement.max_pool(
-            over_words, kernel.by_channels(over_words, target), words=self.dot
-        )
+        best = kernel.by_channels(over_words, target)
+        pooling = implement.max_pool(over_words, best, words=self.dot)
         kind = relax.TensorType((window.input[0], words, *window.output[1:]), "int32")
         args = [self._known[read, "conv2d"]]
         call = emit.kernel_call(builder, pooling.func, pooling.name, args, kind)
@@ -95,8 +94,7 @@ class Words:
         builder: relax.BlockBuilder,
     ) -> relax.Expr:
         """Return the bytes of a tensor of words, in its shape and type."""
-        channels = shape[-1 if op == LINEAR else 1]
-        y = self.unpacked(self._known[var, op], channels, dtype, builder)
+        y = self.unpacked(self._known[var, op], shape[-1 if op == LINEAR else 1], dtype, builder)
         return _outwards(y, op, shape, builder)
 
     def unpacked(
@@ -135,9 +133,17 @@ class Words:
         op, words = found[0]
         shape = expr.shape(call) or ()
         channels = shape[-1] if op == LINEAR else shape[1]
-        known = {"channels": channels, "given": given}
-        y = self._emit(builder, algorithms.real, words, "dequantize", **known)
+        y = self._emit(
+            builder, algorithms.real, words, "dequantize", channels=channels, given=given
+        )
         return _outwards(y, op, shape, builder)
+
+    def unpacked(
+        self, words: relax.Expr, channels: int, dtype: str, builder: relax.BlockBuilder
+    ) -> relax.Expr:
+        """Emit words as bytes, with channels where words have theirs."""
+        known = {"channels": channels, "dtype": dtype}
+        return self._emit(builder, algorithms.unpacked, words, "unpack", **known)
 
     def _emit(
         self, builder: relax.BlockBuilder, algorithm: Any, x: relax.Expr, name: str, **known: Any

@@ -23,7 +23,7 @@ def implement(choice: IntegerChoice, numbers: Integers) -> Implementation:
     """Return the implementation of a choice; its function is that of `integer.product`."""
     layer, rows, plane, tile = choice.layer, choice.rows, choice.kernel.plane, choice.kernel.tile
     assert isinstance(tile, Tile) and plane is not None
-    numbers = replace(numbers, dot=choice.dot)
+    numbers = replace(numbers, dot=choice.dot, by_addition=True)
     tile = shares.chunks(tile, rows.lengths, rows.filters)
     func = integer.product(words.word_layer(layer), plane, tile, rows, numbers)
     constants = [rows.values, plane.offsets()[rows.taps], rows.ptr]

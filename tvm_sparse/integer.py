@@ -67,6 +67,9 @@ class Integers:
         Between which real values the output is clipped.
     dot : Dot
         How words are multiplied; the bytes that come out are the same.
+    by_addition : bool
+        Whether floats and integers become each other by additions, where they are small; this
+        takes a processor that rounds to the nearest.
     """
 
     weight: Array
@@ -78,6 +81,7 @@ class Integers:
     low: float = -np.inf
     high: float = np.inf
     dot: Dot = PLAIN
+    by_addition: bool = False
 
     @property
     def unit(self) -> Array:
@@ -128,7 +132,7 @@ class Integers:
         reach = np.maximum(-low, high) + np.abs(self._bias())
         if self.residual is not None:
             reach = reach + 256 * self.ratio
-        return bool(reach.max(initial=0) + 1 < SMALL)
+        return self.by_addition and bool(reach.max(initial=0) + 1 < SMALL)
 
     def objection(self) -> str:
         """Return why sums do not fit 32 bits, or an empty string."""

@@ -102,11 +102,11 @@ def computed(board: str, folder: Path) -> dict[str, object]:
     for one in BOARDS[board].values():
         choice = integers.chosen(one.layer, one.numbers, target, one.block)
         bound = implement(choice, one.numbers)
-        given = (one.layer, one.numbers, bound, one.inputs, target, one.residual)
+        given = (one.layer, one.numbers, bound, one.inputs, target.dot, one.residual)
         made.append((bound.func, integers.arguments(*given)))
     raw = programs.of_kernels(made, target, folder)
     return {
-        name: integers.from_words(one.layer, y, one.numbers, target)
+        name: integers.from_words(one.layer, y, one.numbers, target.dot)
         for (name, one), y in zip(BOARDS[board].items(), raw, strict=True)
     }
 

@@ -12,6 +12,7 @@ import tvm
 from support import kernels
 from tvm_sparse import words
 from tvm_sparse.bench.layers import input_shape
+from tvm_sparse.dot import PLAIN, Dot
 from tvm_sparse.implement import Implementation
 from tvm_sparse.implement_integer import implement
 from tvm_sparse.integer import Bytes, Integers
@@ -86,14 +87,14 @@ def run(
     block: int | None = None,
     lowering: str = code_generation.NAME,
 ) -> Array:
-    """Compile and run a kernel; outputs start as 0xAA, so that none is left out."""
-    bound = implement(chosen(layer, given, target, block), given)
+    """Compile and run a kernel."""
+    choice = chosen(layer, given, target, block)
+    bound = implement(choice, given)
     function = kernels.compiled(bound.func, target, lowering)
-    tensors = [
-        tvm.runtime.tensor(array) for array in arguments(layer, given, bound, x, target, residual)
-    ]
+    arrays = arguments(layer, given, bound, x, choice.dot, residual)
+    tensors = [tvm.runtime.tensor(array) for array in arrays]
     function(*tensors)
-    return from_words(layer, tensors[-1].numpy(), given, target)
+    return from_words(layer, tensors[-1].numpy(), given, choice.dot)
 
 
 def arguments(
@@ -101,33 +102,33 @@ def arguments(
     given: Integers,
     bound: Implementation,
     x: Array,
-    target: Target,
+    dot: Dot = PLAIN,
     residual: Array | None = None,
 ) -> list[Array]:
-    """What a kernel is called with, its output last."""
-    found = [to_words(layer, x, target), *bound.constants]
+    """What a kernel is called with; its output, the last, starts as 0xAA, so none is left out."""
+    found = [to_words(layer, x, dot), *bound.constants]
     if residual is not None:
-        found.append(to_words(output(layer), residual, target))
+        found.append(to_words(output(layer), residual, dot))
     shape, dtype = stored(layer, given)
     filled = np.frombuffer(b"\xaa" * int(np.prod(shape)) * 4, dtype).reshape(shape)
     return [*found, filled.copy()]
 
 
-def to_words(layer: Layer, x: Array, target: Target) -> Array:
+def to_words(layer: Layer, x: Array, dot: Dot = PLAIN) -> Array:
     """Bytes as a kernel reads them; words that lack channels are filled up with noise."""
     channels_first = x.reshape(-1, layer.channels).T[None] if layer.op == "linear" else x
     fill = [(0, 0)] * channels_first.ndim
     fill[1] = (0, -layer.channels % 4)
     padded = np.pad(channels_first, fill, constant_values=173).view(np.int8)
     packed: Array = words.pack(padded)[0] if layer.op == "linear" else words.pack(padded)
-    return packed ^ np.int32(target.dot.flip)
+    return packed ^ np.int32(dot.flip)
 
 
-def from_words(layer: Layer, y: Array, given: Integers, target: Target) -> Array:
+def from_words(layer: Layer, y: Array, given: Integers, dot: Dot = PLAIN) -> Array:
     """A kernel's output as bytes or floats, channels last in linear layers."""
     if given.output is not None:
         axis = 0 if layer.op == "linear" else 1
-        flipped = y ^ np.int32(target.dot.flip)
+        flipped = y ^ np.int32(dot.flip)
         octets = np.moveaxis(flipped[..., None].view(np.uint8), -1, axis + 1)
         shape = (*y.shape[:axis], -1, *y.shape[axis + 1 :])
         y = np.take(octets.reshape(shape), range(layer.filters), axis=axis)

@@ -59,16 +59,17 @@ def _word(numbers, row_of):
         total = sum_of(row_of(o))
         if residual is not None:
             steps = T.bitwise_and(T.shift_right(word, T.int32(8 * j)), T.int32(255))
-            steps = T.Cast("float32", steps - residual.zero)
-            total = total + rounding.nearest(steps * ratio[o], most)
+            steps = T.Cast("float32", steps - residual.zero) * ratio[o]
+            total = total + rounding.nearest(steps, most, numbers.by_addition)
         scaled = rounding.real(total, numbers.counted) * factor[o]
         inside = T.max(T.min(scaled, T.float32(high)), T.float32(low))
-        return rounding.byte(inside, zero + SIGN * dot.signed)
+        return rounding.byte(inside, zero + SIGN * dot.signed, numbers.by_addition)
 
     def value(sum_of, w, factor, ratio, word):
         if residual is not None and dot.signed:
             word = T.bitwise_xor(word, T.int32(dot.flip))
-        return join4(*[byte(sum_of, w * BYTES + j, j, factor, ratio, word) for j in range(BYTES)])
+        found = [byte(sum_of, w * BYTES + j, j, factor, ratio, word) for j in range(BYTES)]
+        return join4(*found) if numbers.by_addition else rounding.joined(*found)
 
     return value
 

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Average pooling over words of four unsigned bytes, exact up to the one rounding at its end.
+"""Average pooling over words of four bytes, exact up to the one rounding at its end.
 
 As `tvm_sparse.algorithms.pool2d`, of words, with four sums for each::
 
@@ -11,8 +11,8 @@ Padding counts as zeros: it is packed as the zero point's byte.
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms import rounding
 from tvm_sparse.algorithms.pack import packing
-from tvm_sparse.algorithms.rounding import byte as nearest_byte
 from tvm_sparse.dot import SIGN, Dot
 from tvm_sparse.layer import Layer
 from tvm_sparse.octets import dot4, join4
@@ -36,7 +36,7 @@ def average(
     bounds : (int, int, int)
         The zero point of the output, and the lowest and highest byte, counted from there.
     dot : Dot
-        Whether bytes are signed.
+        How words are multiplied.
 
     Returns
     -------
@@ -54,12 +54,14 @@ def average(
     stored, low, high = bounds
 
     def word(A, b, t, w, lane, share):
-        return join4(*[byte(A[b, t, w, j, lane], share) for j in range(BYTES)])
-
-    def byte(total, share):
-        scaled = T.Cast("float32", total) * share
-        inside = T.max(T.min(scaled, T.float32(high)), T.float32(low))
-        return nearest_byte(inside, stored + SIGN * dot.signed)
+        joined = None
+        for j in range(BYTES):
+            scaled = T.Cast("float32", A[b, t, w, j, lane]) * share
+            one = T.max(T.min(scaled, T.float32(high)), T.float32(low))
+            one = rounding.nearest(one, 255, by_addition=True) + stored
+            one = T.shift_left(one, T.int32(8 * j)) if j else one
+            joined = one if joined is None else T.bitwise_or(joined, one)
+        return T.bitwise_xor(joined, T.int32(dot.flip)) if dot.signed else joined
 
     @T.macro
     def begin(A, b, t, w, j, i):

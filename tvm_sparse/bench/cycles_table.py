@@ -10,7 +10,7 @@ import numpy as np
 
 from tvm_sparse.bench.cycles import CycleRow
 
-_LIMITS = (
+LIMITS = (
     "Modelled, not measured: executions of each basic block under qemu × its cycles by llvm-mca. "
     "The model knows no caches, no mispredicted branches, one thread."
 )
@@ -18,7 +18,7 @@ _LIMITS = (
 
 def to_json(rows: Sequence[CycleRow]) -> dict[str, Any]:
     """Return the rows, and what the model leaves out, as plain data."""
-    return {"limits": _LIMITS, "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}
+    return {"limits": LIMITS, "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}
 
 
 def markdown(rows: Sequence[CycleRow]) -> str:
@@ -27,7 +27,7 @@ def markdown(rows: Sequence[CycleRow]) -> str:
     titles += ["of FMA peak on non-zeros", "inner loop", "dense inner loop"]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
-    return "\n".join([*lines, "", *_summary(rows), "", _LIMITS])
+    return "\n".join([*lines, "", *_summary(rows), "", LIMITS])
 
 
 def _cells(row: CycleRow) -> list[str]:

@@ -296,6 +296,9 @@ def cycles(
     target_names: Annotated[
         str, typer.Option("--targets", help="Profiles of ARM boards: rpi3, rpi4, rpi5.")
     ] = "rpi4,rpi5",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Layers in int8, over ours in float32 on their zeros.")
+    ] = False,
     limit: _Limit = None,
     size: _Size = 224,
     as_json: Json = False,
@@ -305,8 +308,16 @@ def cycles(
     Example: `tvm-sparse bench cycles --sets mobilenet_v2 --names mobilenet_v2 --zeros 40,80,90`
     """
     from tvm_sparse.bench.cycles import model_layers, model_network
+    from tvm_sparse.bench.integer_cycles import model_integers
 
     crossed, boards = _schemes(schemes, zeros), target_names.split(",")
+    if int8:
+        if names:
+            raise typer.BadParameter("--int8 models sets of layers: expected --sets, got --names")
+        with _rows(as_json, "integer_cycles_table") as rows, stages() as tell:
+            for name in _named(sets):
+                rows.extend(model_integers(name, crossed, boards, limit, tell))
+        return
     with _rows(as_json, "cycles_table") as rows, stages() as tell:
         for name in _named(sets):
             rows.extend(model_layers(name, crossed, boards, limit, tell))
