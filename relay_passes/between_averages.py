@@ -21,7 +21,6 @@ from tvm import relax
 
 from tvm_sparse import kernel
 from tvm_sparse.algorithms import word_averages
-from tvm_sparse.dot import Dot
 from tvm_sparse.fixed_point import nearest_byte
 from tvm_sparse.integer import Bytes
 from tvm_sparse.layer import Layer
@@ -86,7 +85,7 @@ class Average:
         batch, channels, *size = self.window.output[0], self.window.filters, *self.window.output[1:]
         number = -(-channels // BYTES)
         window = replace(self.window, weight=(number, 1, *self.window.kernel), groups=number)
-        func = self._algorithm(window, target, words.dot)
+        func = self._algorithm(window, target)
         share = self.share * np.float32(self.data.scale / self.output.scale)
         args = [words.known(self.reads[0], self.op), expr.const(share)]
         kind = relax.TensorType((batch, number, *size), "int32")
@@ -97,7 +96,7 @@ class Average:
         taken = words.unpacked(pooled, channels, str(call.ty.dtype), builder)
         return taken if shape == (batch, channels, *size) else relax.op.reshape(taken, shape)
 
-    def _algorithm(self, window: Layer, target: Target, dot: Dot) -> Any:
+    def _algorithm(self, window: Layer, target: Target) -> Any:
         """Return the kernel of a window of words, which has four sums where others have one."""
         best = kernel.by_channels(window, replace(target, registers=target.registers // BYTES))
         assert isinstance(best.tile, Tile) and best.plane is not None

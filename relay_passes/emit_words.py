@@ -97,13 +97,6 @@ class Words:
         y = self.unpacked(self._known[var, op], shape[-1 if op == LINEAR else 1], dtype, builder)
         return _outwards(y, op, shape, builder)
 
-    def unpacked(
-        self, words: relax.Expr, channels: int, dtype: str, builder: relax.BlockBuilder
-    ) -> relax.Expr:
-        """Emit words as bytes, with channels where words have theirs."""
-        known = {"channels": channels, "dtype": dtype}
-        return self._emit(builder, algorithms.unpacked, words, "unpack", **known)
-
     def join(
         self, var: relax.Var, op: str, octets: relax.Expr, builder: relax.BlockBuilder
     ) -> None:

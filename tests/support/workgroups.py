@@ -79,14 +79,12 @@ def run_integers(
     decision = implement_workgroups.decide_integers(layer, given)
     assert decision is not None
     bound = implement_workgroups.integers(layer, decision, given)
-    vulkan, after = targets.load("vulkan"), []
-    data = [integers.to_words(layer, x, vulkan)]
-    if residual is not None:
-        after = [integers.to_words(integers.output(layer), residual, vulkan)]
+    data = [integers.to_words(layer, x)]
+    after = [] if residual is None else [integers.to_words(integers.output(layer), residual)]
     shape, dtype = integers.stored(layer, given)
     empty = np.frombuffer(b"\xaa" * int(np.prod(shape)) * 4, dtype).reshape(shape)
     found = _called(bound, target(without), data, empty, device, after=after)
-    return integers.from_words(layer, found, given, vulkan)
+    return integers.from_words(layer, found, given)
 
 
 def _called(

@@ -15,7 +15,7 @@ from tvm_sparse.algorithms import rounding
 from tvm_sparse.algorithms.pack import packing
 from tvm_sparse.dot import SIGN, Dot
 from tvm_sparse.layer import Layer
-from tvm_sparse.octets import dot4, join4
+from tvm_sparse.octets import dot4
 from tvm_sparse.plane import Plane
 from tvm_sparse.tile import Tile
 from tvm_sparse.words import BYTES, repeated
