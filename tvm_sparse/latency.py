@@ -37,9 +37,9 @@ class Latency:
     Parameters
     ----------
     seconds : float
-        The median if it was measured.
+        The mean of the faster half of all rounds if it was measured.
     spread : float
-        Half of the interquartile range as a share of the median; of a prediction, how far
+        Half of the range of these rounds as a share of their mean; of a prediction, how far
         predictions of the same confidence were off, half of the time.
     runs : int
         Measured rounds; 0 for a prediction.

@@ -23,7 +23,7 @@ class Network:
         if not self.rounds.calls:
             return []
         found = LatencyTable([])
-        runs = len(self.rounds.sound)
+        runs = len(self.rounds.rounds)
         times = zip(self.rounds.calls, self.rounds.seconds, self.rounds.spreads, strict=True)
         for call, seconds, spread in times:
             found.add(cell_of(call, self.schemes, float(seconds), float(spread), runs))

@@ -37,6 +37,7 @@ _SETTINGS = {
     "subsample": 0.8,
     "colsample_bytree": 0.7,
     "min_child_weight": 1,
+    "max_bin": 64,
     "nthread": 1,
 }
 _TREES = 250

@@ -1,7 +1,8 @@
 """Rounds of measuring a network's kernels, until they agree.
 
-Rounds that something else disturbed are left out: those whose kernels took a tenth longer together
-than in the fastest round.
+What else runs on the machine takes memory bandwidth and caches: it makes kernels slower, never
+faster, some more than others. So each kernel's time is the mean of the faster half of its rounds.
+Of whole networks, rounds that took a tenth longer than the fastest are left out.
 """
 
 from __future__ import annotations
@@ -56,20 +57,25 @@ class Rounds(ABC):
 
     @property
     def seconds(self) -> Times:
-        """The median of each kernel, shape (calls,)."""
-        return np.asarray(np.median(self.sound, axis=0))
+        """The mean of each kernel's faster half of rounds, shape (calls,)."""
+        return np.asarray(self._faster.mean(axis=0))
 
     @property
     def spreads(self) -> Times:
-        """Half of each kernel's interquartile range, as a share of the median, shape (calls,)."""
-        low, high = np.percentile(self.sound, [25, 75], axis=0)
-        return np.asarray((high - low) / 2 / self.seconds)
+        """Half of the range of each faster half, as a share of its mean, shape (calls,)."""
+        return np.asarray(np.ptp(self._faster, axis=0) / 2 / self.seconds)
+
+    @property
+    def _faster(self) -> Times:
+        """The faster half of each kernel's rounds, shape (half of the rounds, calls)."""
+        rounds = np.sort(np.array(self.rounds), axis=0)
+        return np.asarray(rounds[: (len(rounds) + 1) // 2])
 
     def steady(self, least: int, spread: float) -> bool:
         """Whether enough rounds agree: in nine tenths of the time up to a spread."""
         if not self.calls:
             return True
-        if len(self.rounds) < least or len(self.sound) < least:
+        if len(self.rounds) < least:
             return False
         seconds = self.seconds
         return bool(seconds[self.spreads > spread].sum() <= 0.1 * seconds.sum())
