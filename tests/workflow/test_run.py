@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +22,7 @@ from tvm_sparse.workflow.folder import Folder
 from tvm_sparse.workflow.run import run
 from tvm_sparse.workflow.variant import Variant
 
+SCRIPT = Path(__file__).parents[2] / "scripts" / "run_exported.py"
 CONFIG = """
 [data]
 size = 8
@@ -56,7 +61,7 @@ def _no_profile(patch: pytest.MonkeyPatch) -> None:
 
 def test_all_stages_run_in_order(done: tuple[Path, list[str]]) -> None:
     folder, told = done
-    stages = ("planned", "pruned", "fine_tuned", "tuned", "built", "verified")
+    stages = ("planned", "pruned", "fine_tuned", "quantized", "tuned", "built", "verified")
     plans = ("search 1.2x",)
     assert told[:3] == ["train", "profile", "dense"] and told[-1] == "report"
     assert told[3:-1] == [f"{plan}: {stage}" for plan in plans for stage in stages]
@@ -90,7 +95,39 @@ def test_stages_that_ended_are_not_repeated(
     monkeypatch.setattr("tvm_sparse.workflow.variant.Variant._fine_tune", never)
     found = CliRunner().invoke(app, ["run", str(done[0].with_suffix(".toml"))])
     assert found.exit_code == 0, found.output
-    assert found.stdout.startswith("search 1.2x: ") and "(dense " in found.stdout
+    for row in ("torch, dense", "dense", "search 1.2x"):
+        assert f"│ {row} " in found.stdout
+    assert f"exported to {done[0] / 'search-1.2x' / 'sparse.so'} (" in found.stdout
+    assert found.stdout.endswith(f"report: {done[0] / 'report.html'}\n")
+
+
+def test_the_stock_runtime_alone_answers_like_what_was_built(done: tuple[Path, list[str]]) -> None:
+    built = done[0] / "search-1.2x"
+    command = [sys.executable, str(SCRIPT), str(built / "sparse.so"), str(built / "answers.npz")]
+    environment = {**os.environ, "TVM_DEVICE_BACKEND_AUTOLOAD": "0"}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert "alone: 64 of 64 predictions are the same" in found.stdout, found.stderr
+
+
+def test_layers_become_int8_after_what_was_done_before(
+    done: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **rest: Any) -> None:
+        raise AssertionError("repeated")
+
+    shutil.copytree(done[0], tmp_path / "bytes")
+    (tmp_path / "bytes.toml").write_text(CONFIG + "[quantize]\nbits = 8\nskip = ['fc']\n")
+    _no_profile(monkeypatch)
+    monkeypatch.setattr("tvm_sparse.workflow.shared.Shared._train", never)
+    monkeypatch.setattr("tvm_sparse.workflow.variant.Variant._fine_tune", never)
+    (one,) = run(tmp_path / "bytes.toml")
+    found = one.quantized
+    assert found["layers"] == 9 and found["accuracy"] >= found["before"] - 0.03
+    assert one.verified["error"] < 0.02
+    assert one.verified["accuracy"] == pytest.approx(found["accuracy"], abs=0.01)
+    stored = {kernel["name"]: kernel["stored"] for kernel in one.verified["kernels"]}
+    assert stored["conv1"].endswith("/8") and stored["fc"].endswith("/32")
+    assert "9</td>" in (tmp_path / "bytes" / "report.html").read_text()
 
 
 def test_the_page_needs_no_other_file_and_shows_all_pictures(
