@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -17,9 +19,12 @@ from support.tables import formula_table
 from tvm_sparse.cli import app
 from tvm_sparse.errors import ConfigError
 from tvm_sparse.planning.budget import Budget
+from tvm_sparse.planning.plan import Plan
 from tvm_sparse.workflow import report
+from tvm_sparse.workflow.config import parse
 from tvm_sparse.workflow.folder import Folder
 from tvm_sparse.workflow.run import run
+from tvm_sparse.workflow.shared import Shared
 from tvm_sparse.workflow.variant import Variant
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_exported.py"
@@ -128,6 +133,47 @@ def test_layers_become_int8_after_what_was_done_before(
     stored = {kernel["name"]: kernel["stored"] for kernel in one.verified["kernels"]}
     assert stored["conv1"].endswith("/8") and stored["fc"].endswith("/32")
     assert "9</td>" in (tmp_path / "bytes" / "report.html").read_text()
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(
+    done: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: Any, **rest: Any) -> None:
+        raise KeyboardInterrupt
+
+    shutil.copytree(done[0], tmp_path / "run")
+    (tmp_path / "run.toml").write_text(CONFIG)
+    place = tmp_path / "run" / "search-1.2x"
+    for name in ("build.json", "verify.json", "sparse.so"):
+        (place / name).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("tvm_sparse.workflow.variant.build", stop)
+        stopped = CliRunner().invoke(app, ["run", str(tmp_path / "run.toml")])
+    assert stopped.exit_code != 0 and "the same command goes on from there" in stopped.stderr
+    assert (place / "tune.json").exists() and not (place / "build.json").exists()
+    _no_profile(monkeypatch)
+    monkeypatch.setattr("tvm_sparse.workflow.variant.Variant._fine_tune", stop)
+    (one,) = run(tmp_path / "run.toml")
+    assert one.verified["error"] < 1e-4 and (place / "sparse.so").exists()
+
+
+@pytest.mark.parametrize("method", ["exact_obs", "admm"])
+def test_methods_that_need_data_or_training_get_them(
+    method: str, done: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    config = parse(tomllib.loads(CONFIG + f"[prune]\nmethod = '{method}'\nimages = 32\n"))
+    shared = Shared(config=config, folder=Folder(done[0]), tell=lambda *_: None)
+    variant = Variant(shared=shared, strategy="search", budget="1.2x")
+    plan = Plan.read(variant.folder.path / "plan.json")
+    variant.__dict__ |= {"plan": plan, "folder": Folder(tmp_path)}
+    assert 0 < variant._prune()["accuracy"] <= 1
+    with np.load(tmp_path / "masks.npz") as masks:
+        for name, scheme in plan.items():
+            assert masks[name].mean() == pytest.approx(scheme.density, abs=0.03)
+    name = next(iter(plan))
+    before = torch.load(done[0] / "dense.pt")[f"{name}.weight"]
+    after = torch.load(tmp_path / "pruned.pt")[f"{name}.weight"]
+    assert ((after != before) & (after != 0)).any()
 
 
 def test_the_page_needs_no_other_file_and_shows_all_pictures(

@@ -33,10 +33,14 @@ def run(
 
     Example: `tvm-sparse run digits.toml`
     """
-    with planning_bar() as tell:
-        from tvm_sparse.workflow.run import run as begin
+    try:
+        with planning_bar() as tell:
+            from tvm_sparse.workflow.run import run as begin
 
-        variants = begin(config, tell, _told)
+            variants = begin(config, tell, _told)
+    except KeyboardInterrupt:
+        error_console.print("what ended is kept: the same command goes on from there")
+        raise
     if as_json:
         print_json({one.name: one.verified for one in variants})
     else:
