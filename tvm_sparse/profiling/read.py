@@ -73,8 +73,8 @@ class Prediction:
         name = layer, scheme
         if scheme.bits == integers.BITS:
             if name not in self._known:
-                choice = integers.choose(layer, weight(layer, scheme), self._target)
-                self._known[name] = {FORMULA: choice.kernel.seconds}
+                kernel = integers.choose(layer, weight(layer, scheme), self._target).kernel
+                self._known[name] = {FORMULA: kernel.seconds}
             return self.of_integers(layer.key, self._known[name][FORMULA])
         if name not in self._known:
             drawn = weight(layer, scheme)
