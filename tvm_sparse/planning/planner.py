@@ -186,15 +186,14 @@ class Planner:
         problem, layers = self.problem, {}
         for slot, option in zip(problem.slots, problem.options(chosen), strict=True):
             planned = Planned(
-                scheme=replace(option.scheme, bits=32),
-                bits=option.scheme.bits,
+                scheme=option.scheme,
                 seconds=option.seconds,
                 dense_seconds=slot.options[0].seconds,
                 error=option.error,
                 nbytes=option.nbytes,
                 measured=option.measured,
             )
-            still = replace(planned, scheme=DENSE, bits=32)
+            still = replace(planned, scheme=DENSE)
             pruned = slot.pruned(option.scheme)
             layers.update({name: planned if name in pruned else still for name in slot.names})
         return Plan(
@@ -275,7 +274,7 @@ def plan(
         By default 40 of equal ratios, from 0.6 to 0.02.
     bits : sequence of int
         ``(32, 8)`` also offers each layer to be int8, dense or pruned, the first and the last one
-        too; `Planned.bits` says what was chosen, and `tvm_sparse.quantize` makes it so.
+        too; the plan's schemes end in their bits, and `tvm_sparse.quantize` takes the plan.
     calibration : Tensor or (Tensor, Tensor), optional
         A batch of inputs, with labels where an accuracy must stay; the model is a torch module
         then.

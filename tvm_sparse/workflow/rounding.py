@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,15 @@ from tvm_sparse.workflow.config import Config
 from tvm_sparse.workflow.shared import Shared
 
 
-def in_float(config: Config, plan: Plan) -> Collection[str] | None:
-    """Return the layers that stay in float; None if all do."""
-    skipped = config.quantize.skip
+def wanted_bits(config: Config, plan: Plan) -> int | Plan | None:
+    """Return the bits of all layers, or the plan that tells them; None if all stay in float."""
     if config.quantize.bits < 32:
-        return skipped
-    floats = [name for name, one in plan.layers.items() if one.bits == 32]
-    return None if len(floats) == len(plan.layers) else {*floats, *skipped}
+        return config.quantize.bits
+    return plan if plan.bits < 32 else None
 
 
-def rounded(model: nn.Module, skip: Collection[str], shared: Shared) -> tvm.IRModule:
-    """Return a network quantized by what training images show, but for some layers.
+def rounded(model: nn.Module, bits: int | Plan, shared: Shared) -> tvm.IRModule:
+    """Return a network quantized by what training images show.
 
     Errors are those of `tvm_sparse.quantize`.
     """
@@ -36,9 +33,10 @@ def rounded(model: nn.Module, skip: Collection[str], shared: Shared) -> tvm.IRMo
     return quantize(
         model,
         [image[None].numpy() for image in images],
+        bits,
         method=wanted.method,
         symmetric=wanted.symmetric,
-        skip=skip,
+        skip=wanted.skip,
         target=shared.target,
     )
 

@@ -205,8 +205,7 @@ class Variant:
         shared = self.shared
         shared.tell("measuring the plan", 0, 1)
         model: Any = prune(deepcopy(shared.dense), plan)
-        skip = rounding.in_float(shared.config, plan) if plan.bits < 32 else None
-        model = model if skip is None else rounding.rounded(model, skip, shared)
+        model = rounding.rounded(model, plan, shared) if plan.bits < 32 else model
         compiled = build(model, shared.target, example_inputs=(shared.x,), database=False)
         both = {"dense": shared.dense_build, "sparse": compiled}
         times = measure.in_turns(both, shared.x, shared.target.cores)
@@ -220,7 +219,8 @@ class Variant:
         images = shared.images.sample(wanted.images)[0]
         known: dict[str, Any] = {"data": [images], "training": self._training}
         given = {name: known[name] for name in takes(wanted.method) if name in known}
-        model = prune(deepcopy(shared.dense), self.plan, method=wanted.method, **given)
+        schemes = {name: replace(scheme, bits=32) for name, scheme in self.plan.items()}
+        model = prune(deepcopy(shared.dense), schemes, method=wanted.method, **given)
         torch.save(model.state_dict(), self.folder.path / "pruned.pt")
         masks = {name: (w != 0).flatten(1).numpy() for name, w in prunable(model).items()}
         np.savez_compressed(self.folder.path / "masks.npz", **masks)  # type: ignore[arg-type]
@@ -244,11 +244,11 @@ class Variant:
 
     def _quantize(self) -> Result:
         shared, before = self.shared, self.fine_tuned["accuracy"]
-        skip = rounding.in_float(shared.config, self.plan)
-        if skip is None:
+        bits = rounding.wanted_bits(shared.config, self.plan)
+        if bits is None:
             return {"layers": 0, "accuracy": before, "before": before}
         shared.tell("quantizing", 0, 2)
-        mod = rounding.rounded(self.model, skip, shared)
+        mod = rounding.rounded(self.model, bits, shared)
         shared.tell("testing the quantized network", 1, 2)
         compiled = build(mod, shared.target, sparse=False, database=False)
         compiled.export(self.folder.path / "rounded.so")

@@ -64,7 +64,7 @@ class Made:
         for kernel in self.verified["kernels"]:
             planned = self.plan.layers.get(kernel["name"].split(" + ")[0])
             if kernel["stored"] and planned is not None:
-                about: Result = {"scheme": str(planned.scheme).removesuffix("/32")}
+                about: Result = {"scheme": str(planned.scheme).partition("/")[0]}
                 about["bits"] = 8 if kernel["stored"].endswith("/8") else 32
                 about["dense"] = planned.dense_seconds
                 found.append({**kernel, **about})
