@@ -100,7 +100,7 @@ def test_stages_that_ended_are_not_repeated(
     monkeypatch.setattr("tvm_sparse.workflow.variant.Variant._fine_tune", never)
     found = CliRunner().invoke(app, ["run", str(done[0].with_suffix(".toml"))])
     assert found.exit_code == 0, found.output
-    for row in ("torch, dense", "dense", "search 1.2x"):
+    for row in ("torch", "ours, dense", "ours, search 1.2x"):
         assert f"│ {row} " in found.stdout
     assert f"exported to {done[0] / 'search-1.2x' / 'sparse.so'} (" in found.stdout
     assert found.stdout.endswith(f"report: {done[0] / 'report.html'}\n")

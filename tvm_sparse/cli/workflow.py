@@ -49,7 +49,9 @@ def run(
 
 def _told(stage: str, found: dict[str, Any]) -> None:
     """Print a line when a stage has ended."""
-    shown = [text.format(found[name]) for name, text in _SHOWN.items() if name in found]
+    shown = [text.format(found[name]) for name, text in _SHOWN.items() if found.get(name)]
+    if found.get("database") == "" or found.get("layers") == 0:
+        shown = ["off"]
     error_console.print(": ".join([stage, ", ".join(shown) or "done"]), highlight=False)
 
 
@@ -66,12 +68,12 @@ def _show(variants: list[Variant]) -> None:
         table.add_column(title, justify="right" if title else "left")
     share, nbytes = shared.trained["accuracy"], dense["nbytes"]
     over = dense["over_torch"]
-    table.add_row(*_row("torch, dense", share, dense["torch"], dense["torch_spread"], nbytes, 1.0))
-    row = _row("dense", share, dense["seconds"], dense["spread"], nbytes, over, 1.0)
+    table.add_row(*_row("torch", share, dense["torch"], dense["torch_spread"], nbytes, 1.0))
+    row = _row("ours, dense", share, dense["seconds"], dense["spread"], nbytes, over, 1.0)
     table.add_row(*row)
     for one in variants:
         found, faster = one.verified, one.verified["speedup"]
-        name = f"{one.name}, int8" if one.quantized["layers"] else one.name
+        name = f"ours, {one.name}{', int8' if one.quantized['layers'] else ''}"
         own = found["accuracy"], found["sparse"], found["spread"], one.built["nbytes"]
         row = _row(name, *own, over * faster, faster, found["predicted"])
         table.add_row(*row)
