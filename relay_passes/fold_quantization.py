@@ -27,10 +27,12 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from tvm_sparse.integer_choice import choose
 from tvm_sparse.relay_passes import between, expr, integer_kernels, quantized, record, scope
 from tvm_sparse.relay_passes.between import Between
 from tvm_sparse.relay_passes.emit_words import Words
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.integer_kernels import Decide
 from tvm_sparse.relay_passes.left_in_float import left_in_float
 from tvm_sparse.relay_passes.quantized import Found
 from tvm_sparse.report import LayerReport
@@ -47,11 +49,15 @@ class FoldQuantization(scope.ForTarget):
         Taken from TVM's current target when missing.
     sparse : bool
         Whether zeros may be skipped.
+    decide : callable, optional
+        How to compute each layer on a CPU, in place of `tvm_sparse.integer_choice.choose`.
     """
 
-    def __init__(self, target: Target | None = None, sparse: bool = True) -> None:
+    def __init__(
+        self, target: Target | None = None, sparse: bool = True, decide: Decide = choose
+    ) -> None:
         super().__init__(target)
-        self.sparse = sparse
+        self.sparse, self.decide = sparse, decide
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function, fold the weights that stay floats, drop what is dead."""
@@ -59,7 +65,7 @@ class FoldQuantization(scope.ForTarget):
         names, target = record.names(mod), self.target
 
         def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
-            plans.append(_Plan(uses, names, target, self.sparse))
+            plans.append(_Plan(uses, names, target, self.sparse, self.decide))
             return plans[-1].changes()
 
         mod = expr.rebind(mod, changes)
@@ -76,9 +82,14 @@ class _Plan:
     """What becomes of one function's quantized tensors."""
 
     def __init__(
-        self, uses: expr.Uses, names: dict[str, str], target: Target, sparse: bool
+        self,
+        uses: expr.Uses,
+        names: dict[str, str],
+        target: Target,
+        sparse: bool,
+        decide: Decide,
     ) -> None:
-        self.uses, self.target, self.sparse = uses, target, sparse
+        self.uses, self.target, self.sparse, self.decide = uses, target, sparse, decide
         self.names = names
         self.words = Words(target.dot)
         self.rows: list[LayerReport] = []
@@ -134,7 +145,7 @@ class _Plan:
 
     def _integer(self, var: relax.Var, found: Found) -> expr.Change:
         """Return the change of a layer's sums to floats, or of its quantized output to words."""
-        bound, row = integer_kernels.kernel(found, self.target, self.sparse)
+        bound, row = integer_kernels.kernel(found, self.target, self.sparse, self.decide)
         self.rows.append(row)
 
         def change(call: Any, builder: relax.BlockBuilder) -> Any:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tvm_sparse import implement_integer, implement_workgroups, integer_choice, words
 from tvm_sparse.implement import Implementation
+from tvm_sparse.integer import Integers
+from tvm_sparse.integer_choice import IntegerChoice
+from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes.quantized import Found
 from tvm_sparse.report import LayerReport
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
+
+Decide = Callable[[Integers, Layer, Target, bool], IntegerChoice]
+"""Takes a layer's numbers, the layer, the target, and whether zeros may be skipped."""
 
 
 def objection(found: Found, target: Target) -> str:
@@ -18,7 +26,9 @@ def objection(found: Found, target: Target) -> str:
     return "" if decision is not None else "its window is too large for a workgroup"
 
 
-def kernel(found: Found, target: Target, sparse: bool) -> tuple[Implementation, LayerReport]:
+def kernel(
+    found: Found, target: Target, sparse: bool, decide: Decide = integer_choice.choose
+) -> tuple[Implementation, LayerReport]:
     """Return the implementation of an integer layer, and its row of the report.
 
     Parameters
@@ -28,12 +38,18 @@ def kernel(found: Found, target: Target, sparse: bool) -> tuple[Implementation, 
     target : Target
     sparse : bool
         Whether zeros may be skipped.
+    decide : callable
+        How to compute it on a CPU.
     """
-    return (_for_gpu if target.is_gpu else _for_cpu)(found, target, sparse)
+    if target.is_gpu:
+        return _for_gpu(found, target, sparse)
+    return _for_cpu(found, target, sparse, decide)
 
 
-def _for_cpu(found: Found, target: Target, sparse: bool) -> tuple[Implementation, LayerReport]:
-    choice = integer_choice.choose(found.numbers, found.layer, target, sparse)
+def _for_cpu(
+    found: Found, target: Target, sparse: bool, decide: Decide
+) -> tuple[Implementation, LayerReport]:
+    choice = decide(found.numbers, found.layer, target, sparse)
     bound = implement_integer.implement(choice, found.numbers)
     row = LayerReport.of(
         choice.layer,

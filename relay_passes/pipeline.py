@@ -5,7 +5,8 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
-from tvm_sparse.relay_passes import scope
+from tvm_sparse import integer_choice
+from tvm_sparse.relay_passes import integer_kernels, scope
 from tvm_sparse.relay_passes.expand_activations import ExpandActivations, SpellActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
@@ -46,7 +47,11 @@ def halve() -> list[tvm.transform.Pass]:
 
 
 def lower(
-    target: Target, sparse: bool = True, decide: Decide | None = None, halves: bool = False
+    target: Target,
+    sparse: bool = True,
+    decide: Decide | None = None,
+    halves: bool = False,
+    decide_integers: integer_kernels.Decide = integer_choice.choose,
 ) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
@@ -54,7 +59,7 @@ def lower(
         *(halve() if halves else []),
         JoinSums(target, sparse),
         FuseAttention(target),
-        FoldQuantization(target, sparse),
+        FoldQuantization(target, sparse, decide_integers),
         PackNibbles(target, sparse),
         PackSparse(target, sparse, decide),
         FusePooling(target),

@@ -1,6 +1,6 @@
 """Run an exported model with the stock TVM runtime alone, and compare its predictions.
 
-Example: python scripts/run_exported.py .cache/quickstart/digits.so .cache/quickstart/digits.npz
+Example: python scripts/run_exported.py sparse.so answers.npz, which `tvm-sparse run` writes
 """
 
 import sys

@@ -64,6 +64,16 @@ class IntegerChoice:
     reason: str
     dot: Dot
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether zeros are skipped."""
+        return self.used.format != "dense"
+
+    @property
+    def stored(self) -> str:
+        """Return e.g. ``block_punched-8x4@0.2/8``."""
+        return str(self.used)
+
 
 def choose(
     numbers: Integers, layer: Layer, target: Target, sparse: bool = True, block: int | None = None

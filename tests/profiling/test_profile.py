@@ -14,7 +14,7 @@ import tvm_sparse as ts
 from tvm_sparse import targets
 from tvm_sparse.cli import app
 from tvm_sparse.errors import DatabaseError, ModelError
-from tvm_sparse.latency import DENSE, Epilogue, LatencyTable
+from tvm_sparse.latency import Epilogue, LatencyTable
 from tvm_sparse.layer import Layer
 from tvm_sparse.profiling import file
 from tvm_sparse.profiling.cells import Network
@@ -67,6 +67,7 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, LatencyTab
             example_inputs=X,
             schemes=FORMATS,
             densities=DENSITIES,
+            bits=(32, 8),
             database=path,
             progress=told.append,
         )
@@ -88,11 +89,31 @@ def test_every_cell_of_the_grid_is_measured_in_the_network(profiled: Profiled) -
         assert all(cell.seconds > 0 and cell.runs >= 1 for cell in cells.values())
         assert cells["one_by_n-4@0.2/32"].kernel.startswith("one_by_n-4@0.19")
     first = [cell for cell in table.cells if cell.key.startswith("conv2d-32x16x1x1")]
-    assert [cell.scheme for cell in first] == [DENSE]
+    assert [str(cell.scheme) for cell in first] == ["dense@1.0/32", "dense@1.0/8"]
     (softmax,) = (cell for cell in table.cells if cell.key.startswith("fast_softmax"))
     assert softmax.terms == {} and softmax.seconds > 0
     coarse = next(state for state in told if state.stage == "coarse grid")
     assert coarse.done == coarse.total > 0
+
+
+def test_the_same_layers_are_measured_as_bytes(profiled: Profiled) -> None:
+    _, table, _ = profiled
+    found = {str(c.scheme): c for c in table.cells if c.key == MIDDLE.key and c.scheme.bits == 8}
+    assert set(found) == {"dense@1.0/8", "one_by_n-4@0.2/8", "one_by_n-4@0.5/8"}
+    assert all(cell.seconds > 0 and cell.kernel for cell in found.values())
+    assert any(cell.key.startswith("quantize ") for cell in table.cells)
+    other = table.latency(MIDDLE, "block_punched-8x4@0.2/8")
+    dense = table.latency(MIDDLE, "dense@1.0/8")
+    assert dense.measured and not other.measured and 0 < other.seconds < dense.seconds
+
+
+def test_a_quantized_network_is_the_sum_of_its_kernels(profiled: Profiled) -> None:
+    model = net()
+    found = estimate(ts.quantize(model, [X], skip=["last"]), profiled[1])
+    parts = {part.name: part for part in found.parts}
+    assert parts["middle"].stored == "dense@1.0/8" and parts["middle"].latency.measured
+    assert parts["last"].stored.endswith("/32")
+    assert 0 < found.seconds < estimate(model, profiled[1], example_inputs=X).seconds
 
 
 def test_the_table_answers_for_measured_and_other_cells(profiled: Profiled) -> None:

@@ -26,15 +26,6 @@ def run(script: str, *args: str, status: int = 0, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_quickstart_ends_with_equal_predictions_of_the_stock_runtime(tmp_path: Path) -> None:
-    small = "--epochs 1 --fine-tune-epochs 1 --size 8 --width 16".split()
-    text = run("quickstart.py", "--output", str(tmp_path), *small)
-    for row in ("torch, dense", "tvm_sparse, dense", "tvm_sparse, sparse"):
-        assert row in text
-    assert f"exported to {tmp_path / 'digits.so'}" in text
-    assert "alone: 360 of 360 predictions are the same" in text
-
-
 @pytest.fixture
 def exported(tmp_path: Path) -> tuple[Path, Path]:
     import numpy as np

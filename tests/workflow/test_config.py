@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tvm_sparse.errors import ConfigError, PlanError
+from tvm_sparse.workflow.checks import check, offered
 from tvm_sparse.workflow.config import Config, parse, read
 
 
@@ -49,6 +50,41 @@ def test_unknown_strategies_and_budgets_are_found_before_anything_runs() -> None
         parse({"compare": {"plans": ["luck 2x"]}})
     with pytest.raises(PlanError, match="cannot read the budget 'fast'"):
         parse({"plan": {"budget": "fast"}})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"prune": {"method": "exact_obd"}}, "prune, method: expected one of .* mean 'exact_obs'"),
+        ({"plan": {"bits": [32, 7]}}, "plan, bits: expected one of 32, 8, got 7"),
+        ({"plan": {"bits": []}}, "plan, bits: expected one of 32, 8"),
+        ({"quantize": {"method": "mean"}}, "quantize, method: expected one of minmax, percentile"),
+        ({"plan": {"formats": ["blok-4x4"]}}, "plan, formats: .* a format is written e.g. one_by"),
+        ({"train": {"batch": 0}}, "train, batch: expected at least 1, got 0"),
+        (
+            {"prune": {"method": "patterns"}, "plan": {"formats": ["one_by_n-4"]}},
+            "method patterns makes zeros of format pattern: name such a format",
+        ),
+    ],
+)
+def test_values_that_mean_nothing_are_found_before_anything_runs(
+    content: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(parse(content), "run.toml")
+
+
+def test_a_plan_is_offered_what_the_pruning_method_makes() -> None:
+    assert offered(parse({})) == ()
+    named = {"formats": ["one_by_n-4", "pattern-4x8"]}
+    assert offered(parse({"plan": named})) == ("one_by_n-4", "pattern-4x8")
+    assert offered(parse({"plan": named, "prune": {"method": "patterns"}})) == ("pattern-4x8",)
+
+
+def test_the_quickstart_is_a_run() -> None:
+    found = read(Path(__file__).parents[2] / "scripts" / "digits.toml")
+    check(found, "digits.toml")
+    assert found.folder == ".cache/digits" and found.variants == [("search", "2.5x")]
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -13,11 +19,15 @@ from support.tables import formula_table
 from tvm_sparse.cli import app
 from tvm_sparse.errors import ConfigError
 from tvm_sparse.planning.budget import Budget
+from tvm_sparse.planning.plan import Plan
 from tvm_sparse.workflow import report
+from tvm_sparse.workflow.config import parse
 from tvm_sparse.workflow.folder import Folder
 from tvm_sparse.workflow.run import run
+from tvm_sparse.workflow.shared import Shared
 from tvm_sparse.workflow.variant import Variant
 
+SCRIPT = Path(__file__).parents[2] / "scripts" / "run_exported.py"
 CONFIG = """
 [data]
 size = 8
@@ -56,7 +66,7 @@ def _no_profile(patch: pytest.MonkeyPatch) -> None:
 
 def test_all_stages_run_in_order(done: tuple[Path, list[str]]) -> None:
     folder, told = done
-    stages = ("planned", "pruned", "fine_tuned", "tuned", "built", "verified")
+    stages = ("planned", "pruned", "fine_tuned", "quantized", "tuned", "built", "verified")
     plans = ("search 1.2x",)
     assert told[:3] == ["train", "profile", "dense"] and told[-1] == "report"
     assert told[3:-1] == [f"{plan}: {stage}" for plan in plans for stage in stages]
@@ -90,7 +100,80 @@ def test_stages_that_ended_are_not_repeated(
     monkeypatch.setattr("tvm_sparse.workflow.variant.Variant._fine_tune", never)
     found = CliRunner().invoke(app, ["run", str(done[0].with_suffix(".toml"))])
     assert found.exit_code == 0, found.output
-    assert found.stdout.startswith("search 1.2x: ") and "(dense " in found.stdout
+    for row in ("torch", "ours, dense", "ours, search 1.2x"):
+        assert f"│ {row} " in found.stdout
+    assert f"exported to {done[0] / 'search-1.2x' / 'sparse.so'} (" in found.stdout
+    assert found.stdout.endswith(f"report: {done[0] / 'report.html'}\n")
+
+
+def test_the_stock_runtime_alone_answers_like_what_was_built(done: tuple[Path, list[str]]) -> None:
+    built = done[0] / "search-1.2x"
+    command = [sys.executable, str(SCRIPT), str(built / "sparse.so"), str(built / "answers.npz")]
+    environment = {**os.environ, "TVM_DEVICE_BACKEND_AUTOLOAD": "0"}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert "alone: 64 of 64 predictions are the same" in found.stdout, found.stderr
+
+
+def test_layers_become_int8_after_what_was_done_before(
+    done: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **rest: Any) -> None:
+        raise AssertionError("repeated")
+
+    shutil.copytree(done[0], tmp_path / "bytes")
+    (tmp_path / "bytes.toml").write_text(CONFIG + "[quantize]\nbits = 8\nskip = ['fc']\n")
+    _no_profile(monkeypatch)
+    monkeypatch.setattr("tvm_sparse.workflow.shared.Shared._train", never)
+    monkeypatch.setattr("tvm_sparse.workflow.variant.Variant._fine_tune", never)
+    (one,) = run(tmp_path / "bytes.toml")
+    found = one.quantized
+    assert found["layers"] == 9 and found["accuracy"] >= found["before"] - 0.03
+    assert one.verified["error"] < 0.02
+    assert one.verified["accuracy"] == pytest.approx(found["accuracy"], abs=0.01)
+    stored = {kernel["name"]: kernel["stored"] for kernel in one.verified["kernels"]}
+    assert stored["conv1"].endswith("/8") and stored["fc"].endswith("/32")
+    assert "9</td>" in (tmp_path / "bytes" / "report.html").read_text()
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(
+    done: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: Any, **rest: Any) -> None:
+        raise KeyboardInterrupt
+
+    shutil.copytree(done[0], tmp_path / "run")
+    (tmp_path / "run.toml").write_text(CONFIG)
+    place = tmp_path / "run" / "search-1.2x"
+    for name in ("build.json", "verify.json", "sparse.so"):
+        (place / name).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("tvm_sparse.workflow.variant.build", stop)
+        stopped = CliRunner().invoke(app, ["run", str(tmp_path / "run.toml")])
+    assert stopped.exit_code != 0 and "the same command goes on from there" in stopped.stderr
+    assert (place / "tune.json").exists() and not (place / "build.json").exists()
+    _no_profile(monkeypatch)
+    monkeypatch.setattr("tvm_sparse.workflow.variant.Variant._fine_tune", stop)
+    (one,) = run(tmp_path / "run.toml")
+    assert one.verified["error"] < 1e-4 and (place / "sparse.so").exists()
+
+
+@pytest.mark.parametrize("method", ["exact_obs", "admm"])
+def test_methods_that_need_data_or_training_get_them(
+    method: str, done: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    config = parse(tomllib.loads(CONFIG + f"[prune]\nmethod = '{method}'\nimages = 32\n"))
+    shared = Shared(config=config, folder=Folder(done[0]), tell=lambda *_: None)
+    variant = Variant(shared=shared, strategy="search", budget="1.2x")
+    plan = Plan.read(variant.folder.path / "plan.json")
+    variant.__dict__ |= {"plan": plan, "folder": Folder(tmp_path)}
+    assert 0 < variant._prune()["accuracy"] <= 1
+    with np.load(tmp_path / "masks.npz") as masks:
+        for name, scheme in plan.items():
+            assert masks[name].mean() == pytest.approx(scheme.density, abs=0.03)
+    name = next(iter(plan))
+    before = torch.load(done[0] / "dense.pt")[f"{name}.weight"]
+    after = torch.load(tmp_path / "pruned.pt")[f"{name}.weight"]
+    assert ((after != before) & (after != 0)).any()
 
 
 def test_the_page_needs_no_other_file_and_shows_all_pictures(

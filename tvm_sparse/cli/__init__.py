@@ -217,6 +217,7 @@ def profile(
     densities: Annotated[
         str | None, typer.Option(help="Shares of weights that stay, e.g. 0.1,0.2,0.5.")
     ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Measure the layers as int8, too.")] = False,
     time: Annotated[float | None, typer.Option(help="Seconds to go on at most.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="A folder; by default tuning_logs/TARGET.")
@@ -245,6 +246,7 @@ def profile(
             target,
             schemes=None if formats is None else formats.split(","),
             densities=None if densities is None else _shares(densities),
+            bits=(32, 8) if int8 else (32,),
             time=time,
             database=path,
             tracker=tracker,

@@ -26,6 +26,7 @@ def plan(
     formats: Annotated[
         str | None, typer.Option(help="Formats with blocks that are offered, e.g. one_by_n-4.")
     ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Layers that gain become int8.")] = False,
     target: Annotated[str, typer.Option(help="A target's name, or a TOML profile.")] = "x86",
     difficulty: Annotated[Difficulty, typer.Option(help="Of the data, for the rules.")] = "easy",
     as_json: Json = False,
@@ -44,6 +45,7 @@ def plan(
             table=table,
             target=target,
             schemes=None if formats is None else formats.split(","),
+            bits=(32, 8) if int8 else (32,),
             progress=tell,
         )
         error_console.print(f"largest speed-up within reach: {planner.reach:.2f}x")

@@ -1,31 +1,30 @@
-"""Which layers a model has to plan, and how long each takes under which scheme."""
+"""Which layers a model has to plan, and by which kernels they are computed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import tvm
 from tvm import relax
 
-from tvm_sparse import formats
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend import import_model
-from tvm_sparse.latency import DENSE, Epilogue, LatencyTable, canonical
+from tvm_sparse.integer_choice import IntegerChoice
+from tvm_sparse.latency import DENSE, Epilogue, LatencyTable
 from tvm_sparse.layer import Layer
-from tvm_sparse.planning import chains, curves
-from tvm_sparse.planning.problem import Option, Problem, Slot
-from tvm_sparse.planning.storage import stored_nbytes
+from tvm_sparse.planning import chains
+from tvm_sparse.profiling import integers
 from tvm_sparse.profiling.lowered import lower
 from tvm_sparse.profiling.network import prediction
 from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.profiling.prune_constants import prune_constants
 from tvm_sparse.relay_passes import expr, remove_dead_channels
-from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 
-_PREDICTED = 4  # densities of a form that are predicted; those measured come on top
+Kernel = tuple[Layer, Epilogue]
+"""A layer, and what is computed with it in one kernel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +42,9 @@ class Place:
         Of all calls, the layer being dense.
     prunable : bool
         Not the first layer, nor the last, nor a depthwise one.
+    integers : tuple of (Layer, Epilogue)
+        The int8 kernels that would compute it, one for each call; empty where that cannot be, or
+        was not asked for.
     """
 
     names: tuple[str, ...]
@@ -50,6 +52,7 @@ class Place:
     epilogues: tuple[Epilogue, ...]
     seconds: float
     prunable: bool
+    integers: tuple[Kernel, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +69,13 @@ class Network:
 
 
 def describe(
-    model: Any, table: LatencyTable, target: Target, example_inputs: Any = None
+    model: Any,
+    table: LatencyTable,
+    target: Target,
+    example_inputs: Any = None,
+    bits: Sequence[int] = (32,),
 ) -> Network:
-    """Return the layers of a model as its dense build would compute them.
+    """Return the layers of a model as its dense build would compute them, as int8 too if asked.
 
     Raises
     ------
@@ -78,7 +85,9 @@ def describe(
         If the table cannot predict.
     """
     mod = simplified(import_model(model, example_inputs, None), target)
-    lowered = lower(prune_constants(mod, lambda layer: DENSE), target, sparse=False)
+    mod = prune_constants(mod, lambda layer: DENSE)
+    lowered = lower(mod, target, sparse=False)
+    rounded = _integers(mod, target) if integers.BITS in bits else {}
     parts = prediction(lowered, table).parts
     called = [
         (call.layer, part.latency.seconds)
@@ -91,26 +100,44 @@ def describe(
         layer = call.choice.layer
         place = found.get(layer.name)
         before = (place.epilogues, place.seconds) if place else ((), 0.0)
+        names = tuple(layer.name.split(" + "))
         found[layer.name] = Place(
-            names=tuple(layer.name.split(" + ")),
+            names=names,
             layer=layer,
             epilogues=(*before[0], call.epilogue),
             seconds=before[1] + seconds,
             prunable=not layer.depthwise and (len(called) == 1 or layer.name not in ends),
+            integers=_of_all(names, rounded) if not layer.depthwise else (),
         )
     if not any(place.prunable for place in found.values()):
         raise ModelError("the model has no layer that can be pruned: there is nothing to plan")
     rest = sum(part.latency.seconds for part in parts) - sum(seconds for _, seconds in called)
-    names = [None if call.layer is None else call.layer.choice.layer.name for call in lowered.calls]
+    calls = [None if call.layer is None else call.layer.choice.layer.name for call in lowered.calls]
     order = list(found)
     known = {name: place.prunable for name, place in found.items()}
     together = chains.disjoint(remove_dead_channels.chains(mod), known)
     return Network(
         places=tuple(found.values()),
         rest=rest,
-        links=_links(lowered.mod, names, order),
+        links=_links(lowered.mod, calls, order),
         chains=tuple(tuple(map(order.index, chain)) for chain in together),
     )
+
+
+def _integers(mod: tvm.IRModule, target: Target) -> dict[str, list[Kernel]]:
+    """Return the int8 kernels of a network, by layers' names."""
+    found: dict[str, list[Kernel]] = {}
+    for call in lower(integers.quantized(mod), target, sparse=False).calls:
+        if call.layer is not None and isinstance(call.layer.choice, IntegerChoice):
+            layer = call.layer.choice.layer
+            found.setdefault(layer.name, []).append((layer, call.layer.epilogue))
+    return found
+
+
+def _of_all(names: Sequence[str], known: Mapping[str, Sequence[Kernel]]) -> tuple[Kernel, ...]:
+    """Return the kernels of layers that are computed together; none if one of them has none."""
+    missing = any(name not in known for name in names)
+    return () if missing else tuple(kernel for name in names for kernel in known[name])
 
 
 def _links(
@@ -138,147 +165,3 @@ def _links(
             links.update((places.index(name), places.index(layer)) for name in read)
         writers[var] = read if layer is None else {layer}
     return tuple(sorted(links))
-
-
-def problem(
-    network: Network, table: LatencyTable, forms: Sequence[str], densities: Sequence[float]
-) -> Problem:
-    """Return the options of each layer with their times; errors are 0.
-
-    Parameters
-    ----------
-    network : Network
-    table : LatencyTable
-        With a predictor.
-    forms : sequence of str
-        Formats with blocks, e.g. ``one_by_n-4``; each layer is offered those that suit it.
-    densities : sequence of float
-
-    Raises
-    ------
-    FormatError
-        If a format is unknown, or a density out of range.
-    """
-    wanted = [Scheme.parse(f"{form}@1.0") for form in forms]
-    for scheme in wanted:
-        formats.get(scheme.format)
-    known = _measured(table)
-    slots = [_slot(place, table, known, wanted, densities) for place in network.places]
-    groups = _groups(network, any(form.format == chains.CHANNEL for form in wanted))
-    at = {place: number for number, group in enumerate(groups) for place in group}
-    links = {(at[a], at[b]) for a, b in network.links if at[a] != at[b]}
-    joined = tuple(_joined(network, group, slots, table, densities) for group in groups)
-    return Problem(slots=joined, rest=network.rest, links=tuple(sorted(links)))
-
-
-def _groups(network: Network, chained: bool) -> list[tuple[int, ...]]:
-    """Return which places are decided together; a chain is where its last layer is."""
-    found = {chain[-1]: chain for chain in network.chains if chained}
-    inner = {place for chain in found.values() for place in chain[:-1]}
-    return [found.get(at, (at,)) for at in range(len(network.places)) if at not in inner]
-
-
-def _joined(
-    network: Network,
-    group: Sequence[int],
-    slots: Sequence[Slot],
-    table: LatencyTable,
-    densities: Sequence[float],
-) -> Slot:
-    """Return the slot of places that are decided together."""
-    if len(group) == 1:
-        return slots[group[0]]
-    places = [network.places[at] for at in group]
-    seconds = chains.times(
-        [place.layer for place in places],
-        [place.epilogues for place in places],
-        sum(place.seconds for place in places),
-        table,
-        densities,
-    )
-    return chains.joined([slots[at] for at in group], seconds)
-
-
-Known = Mapping[tuple[str, Epilogue, str, tuple[int, ...]], Mapping[float, float]]
-"""Measured seconds by density, for each layer, epilogue, format and block."""
-
-
-def _measured(table: LatencyTable) -> Known:
-    found: dict[tuple[str, Epilogue, str, tuple[int, ...]], dict[float, float]] = {}
-    for cell in table.cells:
-        name = cell.key, cell.epilogue, cell.scheme.format, cell.scheme.block
-        found.setdefault(name, {})[cell.scheme.density] = cell.seconds
-    return found
-
-
-def _slot(
-    place: Place,
-    table: LatencyTable,
-    known: Known,
-    forms: Sequence[Scheme],
-    densities: Sequence[float],
-) -> Slot:
-    options = [_option(place.layer, DENSE, place.seconds, True)]
-    for form in forms if place.prunable else ():
-        allowed = _allowed(place.layer, form, densities)
-        if allowed:
-            seconds, measured = _times(place, table, known, form, allowed)
-            options += [
-                _option(place.layer, replace(form, density=d), min(s, place.seconds), d in measured)
-                for d, s in zip(allowed, seconds, strict=True)
-            ]
-    structured = _structured(place, table, densities) if place.prunable else {}
-    return Slot(names=place.names, layer=place.layer, options=tuple(options), structured=structured)
-
-
-def _option(layer: Layer, scheme: Scheme, seconds: float, measured: bool) -> Option:
-    return Option(
-        scheme=scheme,
-        seconds=float(seconds),
-        error=0.0,
-        nbytes=stored_nbytes(layer, scheme),
-        measured=measured,
-    )
-
-
-def _allowed(layer: Layer, form: Scheme, densities: Sequence[float]) -> list[float]:
-    """Return the densities that a format can leave on a layer; none if it does not suit it."""
-    found = formats.get(form.format)
-    if not found.suits(layer.weight, form.block):
-        return []
-    most = found.limit(layer.weight, form.block)
-    return [density for density in densities if density <= most]
-
-
-def _times(
-    place: Place,
-    table: LatencyTable,
-    known: Known,
-    form: Scheme,
-    densities: Sequence[float],
-) -> tuple[Sequence[float], set[float]]:
-    """Return the seconds at each density, and those densities that were measured."""
-    total, exact = [0.0] * len(densities), set(densities)
-    as_known = canonical(place.layer, replace(form, density=densities[0]))
-    for epilogue in place.epilogues:
-        points = dict(known.get((place.layer.key, epilogue, as_known.format, as_known.block), {}))
-        exact &= set(points)
-        for density in curves.anchors(densities, _PREDICTED if len(points) < 2 else 2):
-            scheme = replace(form, density=density)
-            points.setdefault(density, table.latency(place.layer, scheme, epilogue).seconds)
-        more = curves.between(points, densities)
-        total = [a + float(b) for a, b in zip(total, more, strict=True)]
-    return total, exact
-
-
-def _structured(
-    place: Place, table: LatencyTable, densities: Sequence[float]
-) -> dict[float, float]:
-    """Return the seconds of the dense layer with fewer filters, by density."""
-    points = {1.0: place.seconds}
-    for density in curves.anchors(densities, _PREDICTED):
-        groups = place.layer.groups
-        filters = max(1, round(place.layer.filters * density / groups)) * groups
-        fewer = replace(place.layer, weight=(filters, *place.layer.weight[1:]))
-        points[density] = sum(table.latency(fewer, DENSE, e).seconds for e in place.epilogues)
-    return dict(zip(densities, map(float, curves.between(points, densities)), strict=True))

@@ -16,6 +16,7 @@ from typing import Any
 
 from tvm_sparse import aside, formats
 from tvm_sparse.errors import FormatError, PlanError
+from tvm_sparse.latency import DENSE
 from tvm_sparse.precision import Precision
 from tvm_sparse.scheme import Scheme
 
@@ -31,7 +32,7 @@ class Planned:
     Parameters
     ----------
     scheme : Scheme
-        ``dense`` where the layer stays as it is.
+        ``dense`` where no weight is removed; of 8 bits where the layer becomes int8.
     seconds, dense_seconds : float
         How long it takes under the scheme, and dense.
     error : float
@@ -106,6 +107,16 @@ class Plan(Mapping[str, Scheme]):
     def precisions(self) -> dict[str, Precision]:
         """In which numbers each layer is to be stored, for `tvm_sparse.quantize`."""
         return {name: Precision.parse(one.scheme) for name, one in self.layers.items()}
+
+    @property
+    def decided(self) -> dict[str, Scheme]:
+        """The scheme of each layer that is pruned or rounded."""
+        return {name: one.scheme for name, one in self.layers.items() if one.scheme != DENSE}
+
+    @property
+    def bits(self) -> int:
+        """The fewest bits of a layer."""
+        return min((one.scheme.bits for one in self.layers.values()), default=32)
 
     @property
     def speedup(self) -> float:

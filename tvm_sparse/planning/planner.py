@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tvm_sparse import targets
 from tvm_sparse.errors import PlanError
 from tvm_sparse.latency import DENSE, LatencyTable
-from tvm_sparse.planning import curves, network, sensitivity, strategies, weights
+from tvm_sparse.planning import curves, network, options, sensitivity, strategies, weights
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.cache import Cache
 from tvm_sparse.planning.frontier import frontier
@@ -21,7 +21,7 @@ from tvm_sparse.planning.problem import Problem, Selection
 from tvm_sparse.planning.sensitivity import Errors
 from tvm_sparse.planning.strategies import Task, Tell, silent
 from tvm_sparse.profiling.read import read
-from tvm_sparse.profiling.sampling import FORMATS
+from tvm_sparse.profiling.sampling import usual
 
 if TYPE_CHECKING:
     from tvm_sparse.planning.calibration import Stitched
@@ -37,8 +37,8 @@ class Planner:
 
     Parameters
     ----------
-    model, table, target, example_inputs, schemes, densities, calibration, errors, cache, progress
-        As `plan` takes them.
+    model, table, target, example_inputs, schemes, densities, bits, calibration, errors, cache
+        As `plan` takes them, and so `progress`.
     overhead : float
         Seconds that a run takes besides its kernels.
     """
@@ -49,6 +49,7 @@ class Planner:
     example_inputs: Any = None
     schemes: Sequence[str] | None = None
     densities: Sequence[float] | None = None
+    bits: Sequence[int] = (32,)
     calibration: Any = None
     errors: Kind | None = None
     cache: str | Path | None = None
@@ -61,10 +62,11 @@ class Planner:
         known = targets.load(self.target)
         table = self.table if isinstance(self.table, LatencyTable) else read(self.table, known)
         self.progress("latencies", 0, 1)
-        found = network.describe(self.model, table, known, self.example_inputs)
+        found = network.describe(self.model, table, known, self.example_inputs, self.bits)
         found = replace(found, rest=found.rest + self.overhead)
-        forms, densities = self.schemes or FORMATS, self.densities or DENSITIES
-        return network.problem(found, table, forms, sorted(densities, reverse=True))
+        forms = {bits: self.schemes or usual(bits) for bits in self.bits}
+        densities = sorted(self.densities or DENSITIES, reverse=True)
+        return options.problem(found, table, forms, densities)
 
     @property
     def reach(self) -> float:
@@ -221,7 +223,7 @@ class Planner:
         for _ in range(_HALVINGS):
             middle = (low * high) ** 0.5
             found = self.plan(Budget(kind="speedup", value=middle), strategy, **options)
-            if stitched.accuracy(found) >= floor.value:
+            if stitched.accuracy(found.decided) >= floor.value:
                 low, best = middle, found
             else:
                 high = middle
@@ -239,6 +241,7 @@ def plan(
     strategy: str = "search",
     schemes: Sequence[str] | None = None,
     densities: Sequence[float] | None = None,
+    bits: Sequence[int] = (32,),
     calibration: Any = None,
     errors: Kind | None = None,
     cache: str | Path | None = None,
@@ -269,6 +272,9 @@ def plan(
         Formats with blocks that are offered; by default those that `tvm_sparse.profile` measures.
     densities : sequence of float, optional
         By default 40 of equal ratios, from 0.6 to 0.02.
+    bits : sequence of int
+        ``(32, 8)`` also offers each layer to be int8, dense or pruned, the first and the last one
+        too; the plan's schemes end in their bits, and `tvm_sparse.quantize` takes the plan.
     calibration : Tensor or (Tensor, Tensor), optional
         A batch of inputs, with labels where an accuracy must stay; the model is a torch module
         then.
@@ -309,6 +315,7 @@ def plan(
         example_inputs=example_inputs,
         schemes=schemes,
         densities=densities,
+        bits=bits,
         calibration=calibration,
         errors=errors,
         cache=cache,

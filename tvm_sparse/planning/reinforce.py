@@ -43,7 +43,7 @@ def reinforce(task: Task) -> Selection:
 
 
 Form = list[int]
-"""The options of one format and block, the dense one among them."""
+"""The options of one format, block and bits, the dense one among them."""
 
 
 @dataclass
@@ -90,10 +90,11 @@ def _odds(logits: Array) -> Array:
 
 def _forms(slot: Slot) -> list[Form]:
     """Return a layer's forms; only the dense option where nothing else is offered."""
-    found: dict[tuple[str, tuple[int, ...]], Form] = {}
+    found: dict[tuple[str, tuple[int, ...], int], Form] = {}
     for at, option in enumerate(slot.options):
         if at:
-            found.setdefault((option.scheme.format, option.scheme.block), [0]).append(at)
+            scheme = option.scheme
+            found.setdefault((scheme.format, scheme.block, scheme.bits), [0]).append(at)
     return list(found.values()) or [[0]]
 
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tvm_sparse import formats
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.planning import curves
 from tvm_sparse.planning.problem import Problem, Slot
+from tvm_sparse.planning.rounding import changed
 from tvm_sparse.planning.strategies import Tell, silent
 from tvm_sparse.scheme import Scheme
 
@@ -62,7 +62,9 @@ def with_errors(
 
 
 def removed_magnitude(weights: Mapping[str, Weight]) -> Errors:
-    """Return errors that need no data: the share of a weight's squares that pruning removes.
+    """Return errors that need no data: the share of a weight's squares that is lost.
+
+    Pruning loses them, and so does rounding; that inputs are rounded too is left out.
 
     Parameters
     ----------
@@ -72,15 +74,10 @@ def removed_magnitude(weights: Mapping[str, Weight]) -> Errors:
 
     def error(name: str, scheme: Scheme) -> float:
         weight = weights[name]
-        return float(np.square(weight[~kept(weight, scheme)]).sum() / np.square(weight).sum())
+        lost = weight - changed(weight, scheme)
+        return float(np.square(lost).sum() / np.square(weight).sum())
 
     return error
-
-
-def kept(weight: Weight, scheme: Scheme) -> Weight:
-    """Return which weights magnitude pruning keeps, a bool array of the weight's shape."""
-    found = formats.get(scheme.format).mask(np.abs(weight), scheme.density, scheme.block)
-    return np.array(found)  # its own memory, which may be written
 
 
 def _forms(slot: Slot) -> dict[Scheme, list[float]]:

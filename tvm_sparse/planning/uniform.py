@@ -9,7 +9,8 @@ from tvm_sparse.planning.problem import Problem, Selection
 from tvm_sparse.planning.strategies import Task
 from tvm_sparse.scheme import Scheme
 
-Form = tuple[str, tuple[int, ...]]
+Form = tuple[str, tuple[int, ...], int]
+"""A format, its block, and bits."""
 
 
 def uniform(task: Task) -> Selection:
@@ -32,7 +33,7 @@ def uniform(task: Task) -> Selection:
 
 
 def densest(task: Task) -> dict[Form, Selection]:
-    """Return, for each format and block, its densest selection that keeps to the limit."""
+    """Return, for each format, block and bits, its densest selection that keeps to the limit."""
     found: dict[Form, Selection] = {}
     for form, density in _offered(task.problem):
         if form in found:
@@ -53,11 +54,11 @@ def everywhere(problem: Problem, form: Form, density: float) -> Selection:
 
 
 def _offered(problem: Problem) -> Iterator[tuple[Form, float]]:
-    """Yield formats with blocks and densities, the largest densities first."""
+    """Yield formats with blocks and bits, and densities, the largest densities first."""
     schemes = {option.scheme for slot in problem.slots for option in slot.options[1:]}
     for scheme in sorted(schemes, key=lambda one: (-one.density, str(one))):
-        yield (scheme.format, scheme.block), scheme.density
+        yield (scheme.format, scheme.block, scheme.bits), scheme.density
 
 
 def _is(scheme: Scheme, form: Form, density: float) -> bool:
-    return (scheme.format, scheme.block, scheme.density) == (*form, density)
+    return (scheme.format, scheme.block, scheme.bits, scheme.density) == (*form, density)

@@ -12,18 +12,24 @@ import numpy as np
 import tvm
 from tvm import ir
 
+from tvm_sparse import integer_choice
 from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.integer import Integers
+from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.latency import Epilogue
 from tvm_sparse.layer import Layer
-from tvm_sparse.profiling.terms import terms
+from tvm_sparse.profiling.terms import FORMULA, terms
 from tvm_sparse.relay_passes import expr, gpu_pipeline, pipeline
 from tvm_sparse.targets import Target
 from tvm_sparse.workgroup_choice import chooser
 
 _NUMBERED = re.compile(r"(?<=[a-z])\d+(?=_|$)")  # what TVM adds to a name that is taken
-_LAYER = re.compile("(sparse|dense)_[a-z0-9]+|conv2d|matmul")  # TVM's own too, on GPUs
+_LAYER = re.compile("(sparse|dense|integer)_[a-z0-9]+|conv2d|matmul")  # TVM's own too, on GPUs
 _SAME = 1e-6  # relative difference of sums of the same weights
+
+
+_Noted = tuple[Choice | IntegerChoice, Weight, float]  # how a layer is computed, and its weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +38,13 @@ class LayerCall:
 
     Parameters
     ----------
-    choice : Choice
+    choice : Choice or IntegerChoice
     epilogue : Epilogue
     terms : dict of str to float
         What the predictor sees of it.
     """
 
-    choice: Choice
+    choice: Choice | IntegerChoice
     epilogue: Epilogue
     terms: dict[str, float]
 
@@ -87,7 +93,7 @@ def lower(mod: tvm.IRModule, target: Target, sparse: bool) -> Lowered:
     sparse : bool
         Whether to take out dead channels first, as `tvm_sparse.build` does.
     """
-    noted: list[tuple[Choice, Weight]] = []
+    noted: list[tuple[Choice | IntegerChoice, Weight]] = []
 
     choose = chooser(target)
 
@@ -96,8 +102,18 @@ def lower(mod: tvm.IRModule, target: Target, sparse: bool) -> Lowered:
         noted.append((choice, weight))
         return choice
 
-    algorithms = gpu_pipeline.lower if target.is_gpu else pipeline.lower
-    passes = [*algorithms(target, sparse, note), *pipeline.fuse()]
+    def note_integers(
+        numbers: Integers, layer: Layer, target: Target, sparse: bool
+    ) -> IntegerChoice:
+        choice = integer_choice.choose(numbers, layer, target)
+        noted.append((choice, numbers.weight))
+        return choice
+
+    if target.is_gpu:
+        algorithms = gpu_pipeline.lower(target, sparse, note)
+    else:
+        algorithms = pipeline.lower(target, sparse, note, decide_integers=note_integers)
+    passes = [*algorithms, *pipeline.fuse()]
     with target.to_tvm():
         fused = tvm.transform.Sequential(passes)(mod)
     left = [(choice, weight, _sum(weight)) for choice, weight in noted]
@@ -116,9 +132,7 @@ def kernels(mod: tvm.IRModule) -> Iterable[tuple[str, list[Any], Any]]:
             yield call.args[0].name_hint, [uses.value(arg) for arg in call.args[1].fields], var
 
 
-def _called(
-    name: str, args: list[Any], out: Any, left: list[tuple[Choice, Weight, float]]
-) -> Called:
+def _called(name: str, args: list[Any], out: Any, left: list[_Noted]) -> Called:
     """Return what a call computes; a layer that it computes is taken from those that are left."""
     plain = _NUMBERED.sub("", name).removeprefix("fused_")
     tensors = [arg for arg in args if not isinstance(arg, ir.GenericConst)]
@@ -134,11 +148,15 @@ def _called(
     size = np.prod(_shape(out))
     reads = sum(np.prod(_shape(arg)) == size for arg in tensors[1:])
     epilogue = Epilogue(reads=int(reads), operators=plain[computes.end() :].count("_"))
-    found = LayerCall(choice=choice, epilogue=epilogue, terms=terms(choice, weight, epilogue))
+    if isinstance(choice, IntegerChoice):
+        known = {FORMULA: choice.kernel.seconds}
+    else:
+        known = terms(choice, weight, epilogue)
+    found = LayerCall(choice=choice, epilogue=epilogue, terms=known)
     return Called(name=name, key=key, layer=found)
 
 
-def _place(constants: list[Any], left: list[tuple[Choice, Weight, float]]) -> int | None:
+def _place(constants: list[Any], left: list[_Noted]) -> int | None:
     """Return which of the layers that are left has the weights that a call reads.
 
     Packing moves weights and adds zeros: the sum of their magnitudes stays.
@@ -146,6 +164,7 @@ def _place(constants: list[Any], left: list[tuple[Choice, Weight, float]]) -> in
     values = [constant.value.numpy() for constant in constants]
     sums = [_sum(value) for value in values if value.dtype == np.float32]
     sums += [first + second for first, second in combinations(sums, 2)]  # a core and a rest
+    sums += [_sum(value.view(np.int8)) for value in values if value.dtype == np.int32]  # words
     for place, (_, _, total) in enumerate(left):
         if any(abs(found - total) <= _SAME * max(total, 1e-30) for found in sums):
             return place
@@ -153,7 +172,7 @@ def _place(constants: list[Any], left: list[tuple[Choice, Weight, float]]) -> in
 
 
 def _sum(weight: Weight) -> float:
-    return float(np.abs(weight).sum(dtype=np.float64))
+    return float(np.abs(weight, dtype=np.float64).sum())
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -18,10 +18,12 @@ from tvm_sparse import targets
 from tvm_sparse.choose import Choice
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.frontend import import_model
+from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.latency import Epilogue, Latency, LatencyTable, canonical
-from tvm_sparse.profiling.lowered import Called, Lowered, lower
+from tvm_sparse.profiling.lowered import Called, LayerCall, Lowered, lower
 from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.profiling.read import Prediction
+from tvm_sparse.profiling.terms import FORMULA
 
 _NO_LAYER = Epilogue(0, 0)
 
@@ -127,14 +129,29 @@ def _part(call: Called, table: LatencyTable, predict: Prediction) -> Part:
         operator = table.measured(call.key, epilogue=_NO_LAYER) or guess(call.key, table)
         return Part(name=call.key, stored="", latency=operator)
     choice, epilogue = call.layer.choice, call.layer.epilogue
-    latency = _measured(choice, epilogue, table) or predict.of(call.layer.terms)
+    latency = _measured(choice, epilogue, table) or _predicted(call.layer, predict)
     return Part(name=choice.layer.name, stored=choice.stored, latency=latency)
 
 
-def _measured(choice: Choice, epilogue: Epilogue, table: LatencyTable) -> Latency | None:
-    """Return what was measured of a layer with the zeros that it has."""
-    scheme = canonical(choice.layer, choice.found)
-    return table.measured(choice.layer.key, scheme, epilogue)
+def _predicted(call: LayerCall, predict: Prediction) -> Latency:
+    if isinstance(call.choice, IntegerChoice):
+        return predict.of_integers(call.choice.layer.key, call.terms[FORMULA])
+    return predict.of(call.terms)
+
+
+def _measured(
+    choice: Choice | IntegerChoice, epilogue: Epilogue, table: LatencyTable
+) -> Latency | None:
+    """Return what was measured of a layer with the zeros that it has.
+
+    Rounding to bytes makes a few zeros more: where these are not used, they do not count. What is
+    fused into an int8 layer hardly costs time: any measurement of the layer will do.
+    """
+    key = choice.layer.key
+    if isinstance(choice, Choice):
+        return table.measured(key, canonical(choice.layer, choice.found), epilogue)
+    scheme = canonical(choice.layer, choice.found if choice.is_sparse else choice.used)
+    return table.measured(key, scheme, epilogue) or table.measured(key, scheme)
 
 
 def guess(key: str, table: LatencyTable) -> Latency:

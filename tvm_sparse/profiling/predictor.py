@@ -44,12 +44,12 @@ _TREES = 250
 
 
 class Predictor:
-    """A model of latencies, fitted to measured cells of layers.
+    """A model of latencies, fitted to measured cells of float layers.
 
     Parameters
     ----------
     cells : iterable of Cell
-        Those without terms are left out.
+        Those without terms, and those of int8, are left out.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class Predictor:
     """
 
     def __init__(self, cells: Iterable[Cell]) -> None:
-        self.cells = [cell for cell in cells if cell.terms]
+        self.cells = [cell for cell in cells if cell.terms and cell.scheme.bits == 32]
         if find_spec("xgboost") is None:
             raise DatabaseError(
                 "predicting latencies needs xgboost: pip install 'tvm-sparse[tune]', or "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ import tvm
 from tvm_sparse.errors import DatabaseError, ModelError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.latency import DENSE, Epilogue, LatencyTable
-from tvm_sparse.profiling import file, sampling
+from tvm_sparse.profiling import file, integers, sampling
 from tvm_sparse.profiling.alone import Alone
 from tvm_sparse.profiling.cells import Network, unknown
 from tvm_sparse.profiling.in_place import InPlace
-from tvm_sparse.profiling.lowered import lower
+from tvm_sparse.profiling.lowered import Lowered, lower
 from tvm_sparse.profiling.predictor import Predictor, measured
 from tvm_sparse.profiling.prune_constants import prune_constants
 from tvm_sparse.profiling.read import read
@@ -63,6 +63,7 @@ def profile(
     example_inputs: Any = None,
     schemes: Sequence[str] | None = None,
     densities: Sequence[float] | None = None,
+    bits: Sequence[int] = (32,),
     time: float | None = None,
     database: str | Path | None = None,
     tracker: str | None = None,
@@ -91,6 +92,8 @@ def profile(
         always measured.
     densities : sequence of float, optional
         The coarse grid; by default `sampling.DENSITIES`.
+    bits : sequence of int
+        32 for float layers, 8 for the same layers as int8, in networks that are int8 throughout.
     time : float, optional
         Seconds after which no more networks are begun.
     database : path, optional
@@ -131,9 +134,10 @@ def profile(
     with file.writing(path, known, {**place.origin, file.KERNELS: way.name}) as writer:
         table = LatencyTable(file.cells(path))
         with scratch.folder() as folder:
-            session = _Session(mod, known, table, writer, way(place, folder), ends)
-            session.tell = progress or (lambda state: None)
-            session.run(schemes or sampling.FORMATS, densities or sampling.DENSITIES)
+            for number in bits:
+                session = _Session(mod, known, table, writer, way(place, folder), ends, number)
+                session.tell = progress or (lambda state: None)
+                session.run(schemes or sampling.usual(number), densities or sampling.DENSITIES)
     return read(path, known)
 
 
@@ -145,7 +149,7 @@ def simplified(mod: tvm.IRModule, target: Target) -> tvm.IRModule:
 
 @dataclass
 class _Session:
-    """One call of `profile`."""
+    """One call of `profile`, for layers of so many bits."""
 
     mod: tvm.IRModule
     target: Target
@@ -153,6 +157,7 @@ class _Session:
     writer: file.Writer
     kernels: InPlace | Alone
     ends: float | None
+    bits: int = 32
     tell: Tell = field(default=lambda state: None)
     built: int = 0
 
@@ -165,14 +170,11 @@ class _Session:
                 "the model has no convolution or linear layer with constant float32 weights: "
                 "there is nothing to profile"
             )
-        wanted = {
-            name: sampling.grid(place.layer, schemes if place.prunable else (), densities)
-            for name, place in places.items()
-        }
+        wanted = {name: self._grid(place, schemes, densities) for name, place in places.items()}
         for name, place in places.items():
             place.pending = sampling.missing(place, self.table, wanted[name])
         self._measure(list(places.values()), "coarse grid")
-        for turn in range(_FINER):
+        for turn in range(_FINER if self.bits == 32 else 0):
             if self._over or not self._refine(places, wanted):
                 break
             self._measure(list(places.values()), f"finer grid {turn + 1}")
@@ -181,11 +183,22 @@ class _Session:
     def _over(self) -> bool:
         return self.ends is not None and clock.monotonic() >= self.ends
 
+    def _grid(
+        self, place: Place, schemes: Sequence[str], densities: Sequence[float]
+    ) -> list[Scheme]:
+        found = sampling.grid(place.layer, schemes if place.prunable else (), densities)
+        return [replace(scheme, bits=self.bits) for scheme in found]
+
+    def _lowered(self, schemes: Mapping[str, Scheme]) -> Lowered:
+        """Return the network whose layers have schemes, by name."""
+        mod = prune_constants(self.mod, lambda layer: schemes.get(layer.name, DENSE))
+        mod = mod if self.bits == 32 else integers.quantized(mod)
+        return lower(mod, self.target, sparse=False)
+
     def _places(self) -> dict[tuple[str, Epilogue], Place]:
         """Return the model's layers, by what the table calls them."""
-        lowered = lower(prune_constants(self.mod, lambda layer: DENSE), self.target, sparse=False)
         places: dict[tuple[str, Epilogue], Place] = {}
-        layers = [call.layer for call in lowered.calls if call.layer is not None]
+        layers = [call.layer for call in self._lowered({}).calls if call.layer is not None]
         for one in layers:
             layer = one.choice.layer
             place = Place(layer=layer, epilogue=one.epilogue)
@@ -229,8 +242,8 @@ class _Session:
         self._say(stage, total - sum(len(place.pending) for place in places), total)
 
     def _build(self, schemes: Mapping[str, Scheme]) -> Network:
-        mod = prune_constants(self.mod, lambda layer: schemes.get(layer.name, DENSE))
-        lowered = lower(mod, self.target, sparse=False)
+        schemes = {name: replace(one, bits=self.bits) for name, one in schemes.items()}
+        lowered = self._lowered(schemes)
         self.built += 1
         wanted = unknown(lowered.calls, schemes, self.table)
         return Network(schemes=schemes, rounds=self.kernels.build(lowered, wanted))

@@ -17,6 +17,7 @@ from tvm_sparse.scheme import Scheme
 
 DENSITIES = (0.1, 0.2, 0.5)
 FORMATS = ("one_by_n-4", "one_by_n-8", "one_by_n-16", "block_punched-8x4", "unstructured")
+INTEGER_FORMATS = ("block_punched-4x4", "block_punched-8x4", "block_punched-16x4")  # whole words
 _APART = 1.15  # ratio of densities below which two cells tell the same
 
 
@@ -41,6 +42,11 @@ class Place:
     names: list[str] = field(default_factory=list)
     prunable: bool = False
     pending: list[Scheme] = field(default_factory=list)
+
+
+def usual(bits: int) -> tuple[str, ...]:
+    """Return the formats that are measured and offered where nobody names others."""
+    return FORMATS if bits == 32 else INTEGER_FORMATS
 
 
 def grid(layer: Layer, wanted: Sequence[str], densities: Sequence[float]) -> list[Scheme]:

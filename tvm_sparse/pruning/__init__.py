@@ -16,7 +16,7 @@ from tvm_sparse.scheme import Scheme
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["makes", "methods", "needs", "prune"]
+__all__ = ["makes", "methods", "needs", "prune", "takes"]
 
 
 def methods() -> tuple[str, ...]:
@@ -34,6 +34,17 @@ def needs(method: str) -> tuple[str, ...]:
     """
     accepted = _accepted(_algorithm(method))
     return tuple(name for name, p in accepted.items() if p.default is inspect.Parameter.empty)
+
+
+def takes(method: str) -> tuple[str, ...]:
+    """Return the names of all that a method can be given: what it needs, and options.
+
+    Raises
+    ------
+    FormatError
+        If the method is unknown.
+    """
+    return tuple(_accepted(_algorithm(method)))
 
 
 def makes(method: str) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""The whole run: train or load, profile, plan, prune, fine-tune, tune, build, verify, report."""
+"""The whole run: train, profile, plan, prune, fine-tune, quantize, tune, build, report."""

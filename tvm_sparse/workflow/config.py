@@ -84,12 +84,14 @@ class Plan:
     """As `tvm_sparse.plan` takes it; `images` calibrate.
 
     With `correct`, a plan whose network misses a budget of time by over 3 % is made again, with
-    another budget.
+    another budget. `bits` are offered to each layer: with 8 among them, those that gain by it
+    become int8.
     """
 
     budget: str = "2.5x"
     strategy: str = "search"
     formats: tuple[str, ...] = ()
+    bits: tuple[int, ...] = (32,)
     errors: str = "outputs"
     trials: int = 200
     images: int = 256
@@ -99,9 +101,24 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Prune:
-    """By which method, see ``tvm-sparse list``."""
+    """By which method, see ``tvm-sparse list``; `images` calibrate those that need data."""
 
     method: str = "magnitude"
+    images: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize:
+    """As `tvm_sparse.quantize` takes it; `images` calibrate.
+
+    With 8 bits all layers become int8 but those to `skip`; with 32, those that the plan names.
+    """
+
+    bits: int = 32
+    method: str = "minmax"
+    symmetric: bool = False
+    images: int = 256
+    skip: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +157,7 @@ class Config:
     plan: Plan = field(default_factory=Plan)
     prune: Prune = field(default_factory=Prune)
     fine_tune: FineTune = field(default_factory=FineTune)
+    quantize: Quantize = field(default_factory=Quantize)
     tune: Tune = field(default_factory=Tune)
     build: Build = field(default_factory=Build)
     compare: Compare = field(default_factory=Compare)

@@ -146,8 +146,13 @@ def _folder(wanted: config.Data) -> Images:
 def _torchvision(wanted: config.Data) -> tuple[Any, Any]:
     """Return torchvision's data sets, and what turns an image into a tensor."""
     _need("torchvision", "torchvision", wanted)
-    from torchvision import datasets, transforms
-
+    try:
+        from torchvision import datasets, transforms
+    except (ImportError, OSError, RuntimeError) as error:  # built for another torch
+        raise ConfigError(
+            f"data {wanted.name!r} needs torchvision, which cannot be imported: {error}; install "
+            f"the build that belongs to torch {torch.__version__}"
+        ) from error
     steps = [
         transforms.Resize(wanted.size),
         transforms.CenterCrop(wanted.size),

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
+from tvm_sparse.bench import rivals
 from tvm_sparse.bench.run import runner
 from tvm_sparse.bench.timing import Times, interleaved
 from tvm_sparse.compiled import Compiled, set_threads
@@ -26,13 +27,18 @@ from tvm_sparse.tuning.places.here import Here
 _ROUNDS = (25, 8)  # of whole networks in turns, and of one whose kernels are timed
 
 
-def in_turns(models: Mapping[str, Compiled], x: Tensor, threads: int) -> dict[str, Times]:
-    """Return the times of compiled models on one input.
+def in_turns(
+    models: Mapping[str, Compiled], x: Tensor, threads: int, torch: nn.Module | None = None
+) -> dict[str, Times]:
+    """Return the times of compiled models on one input, and those of a model of torch.
 
     A single thread's clock stands still while others have its core.
     """
     set_threads(threads)
-    calls = {name: runner(model, x) for name, model in models.items()}
+    calls: dict[str, Callable[[], object]] = {}
+    if torch is not None:
+        calls["torch"] = rivals.prepare("torch", torch, x, threads)
+    calls |= {name: runner(model, x) for name, model in models.items()}
     if threads == 1:
         calls = {name: _Alone(call) for name, call in calls.items()}
     return interleaved(calls, rounds=_ROUNDS[0], least=0.005)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from tvm_sparse import targets
+from tvm_sparse.workflow.checks import check
 from tvm_sparse.workflow.config import Config, read
 from tvm_sparse.workflow.folder import Folder, Result, named
 from tvm_sparse.workflow.report import write
@@ -14,9 +16,12 @@ from tvm_sparse.workflow.variant import Variant
 
 Told = Callable[[str, Result], None]
 
+STAGES = ("planned", "pruned", "fine_tuned", "quantized", "tuned", "built", "verified")
+"""Those of each plan, in order; before them come train, profile and dense, after them report."""
+
 
 def run(path: str | Path, progress: Tell | None = None, done: Told | None = None) -> list[Variant]:
-    """Train, profile, plan, prune, fine-tune, tune, build, verify and report.
+    """Train, profile, plan, prune, fine-tune, quantize, tune, build, verify and report.
 
     Parameters
     ----------
@@ -41,22 +46,26 @@ def run(path: str | Path, progress: Tell | None = None, done: Told | None = None
     """
     file = Path(path)
     config = read(file)
+    check(config, str(file))
     folder = Path(config.folder) if config.folder else file.with_suffix("")
     return stages(config, folder, progress or (lambda *_: None), done or (lambda *_: None))
 
 
 def stages(config: Config, folder: Path, tell: Tell, done: Told) -> list[Variant]:
     """Do all stages of a configuration in a folder; as `run`."""
+    targets.load(config.build.target)
     shared = Shared(config=config, folder=Folder(folder), tell=tell)
     names = [f"{strategy} {budget}" for strategy, budget in config.variants]
     about = {"config": asdict(config), "variants": names}
     shared.folder.stage("run", named(about), lambda: about)
     done("train", shared.trained)
     done("profile", shared.profiled)
+    if shared.profiled_integers is not None:
+        done("profile int8", shared.profiled_integers)
     done("dense", shared.measured)
     variants = [Variant(shared=shared, strategy=s, budget=b) for s, b in config.variants]
     for variant in variants:
-        for stage in ("planned", "pruned", "fine_tuned", "tuned", "built", "verified"):
+        for stage in STAGES:
             done(f"{variant.name}: {stage}", getattr(variant, stage))
     tell("report", 0, 1)
     done("report", {"page": str(write(shared.folder.path))})

@@ -20,6 +20,7 @@ from tvm_sparse.profiling.profile import profile
 from tvm_sparse.profiling.read import read
 from tvm_sparse.targets import Target
 from tvm_sparse.workflow import data, measure, models, training
+from tvm_sparse.workflow.checks import offered
 from tvm_sparse.workflow.config import Config
 from tvm_sparse.workflow.folder import Folder, Result, named
 
@@ -82,18 +83,29 @@ class Shared:
         """What the stage ``profile`` found."""
         config = self.config
         names = ("data", "model", "profile", "build")
-        of = named("profile", *(config.table(name) for name in names))
-        return self.folder.stage("profile", of, self._profile)
+        tables = [config.table(name) for name in names]
+        of = named("profile", *tables, offered(config))
+        return self.folder.stage("profile", of, lambda: self._profile(32))
+
+    @cached_property
+    def profiled_integers(self) -> Result | None:
+        """What the stage ``profile_int8`` found; None where no layer is to be int8."""
+        config = self.config
+        if min(*config.plan.bits, config.quantize.bits) == 32:
+            return None
+        of = named("profile_int8", self.profiled["of"])
+        return self.folder.stage("profile_int8", of, lambda: self._profile(8))
 
     @cached_property
     def table(self) -> LatencyTable:
         """The latency table."""
-        return read(Path(self.profiled["table"]), self.target)
+        found = self.profiled_integers or self.profiled
+        return read(Path(found["table"]), self.target)
 
     @cached_property
     def measured(self) -> Result:
         """What the stage ``dense`` found: the time of the dense network, and what was predicted."""
-        of = named("dense", self.trained["of"], self.profiled["of"])
+        of = named("dense", "torch", self.trained["of"], self.profiled["of"])
         return self.folder.stage("dense", of, self._measure)
 
     @cached_property
@@ -125,7 +137,8 @@ class Shared:
             table=self.table,
             target=self.target,
             example_inputs=(self.x,),
-            schemes=plan.formats or self.config.profile.formats or None,
+            schemes=offered(self.config) or None,
+            bits=plan.bits,
             calibration=self.images.sample(plan.images),
             errors=plan.errors,  # type: ignore[arg-type]
             cache=self.folder.path / "sensitivities.jsonl",
@@ -143,15 +156,16 @@ class Shared:
         torch.save(model.state_dict(), self.folder.path / "dense.pt")
         return {"accuracy": training.accuracy(model, self.images), "curve": curve}
 
-    def _profile(self) -> Result:
+    def _profile(self, bits: int) -> Result:
         wanted = self.config.profile
         path = Path(wanted.table) if wanted.table else self.folder.path / "latencies"
         table = profile(
             self.dense,
             self.target,
             example_inputs=(self.x,),
-            schemes=wanted.formats or None,
+            schemes=wanted.formats or offered(self.config) or None,
             densities=wanted.densities or None,
+            bits=[bits],
             time=wanted.time,
             database=path,
             progress=lambda state: self.tell(state.stage, state.done, state.total),
@@ -163,7 +177,17 @@ class Shared:
         x = (self.x,)
         compiled = build(self.dense, self.target, example_inputs=x, sparse=False, database=False)
         compiled.export(self.folder.path / "dense.so")
-        times = measure.in_turns({"dense": compiled}, self.x, self.target.cores)["dense"]
+        cores = self.target.cores
+        times = measure.in_turns({"dense": compiled}, self.x, cores, torch=self.dense)
+        dense, torch = times["dense"], times["torch"]
         predicted = estimate(self.dense, self.table, self.target, example_inputs=x)
         nbytes = sum(row.nbytes for row in compiled.report.rows)
-        return {"seconds": times.median, "predicted": predicted.seconds, "nbytes": nbytes}
+        return {
+            "seconds": dense.median,
+            "spread": dense.spread,
+            "torch": torch.median,
+            "torch_spread": torch.spread,
+            "over_torch": dense.ratio(torch),
+            "predicted": predicted.seconds,
+            "nbytes": nbytes,
+        }

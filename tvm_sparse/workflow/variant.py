@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tvm_sparse.building import build
-from tvm_sparse.compiled import Compiled, load
-from tvm_sparse.errors import ModelError, PlanError
+from tvm_sparse.compiled import load
+from tvm_sparse.errors import PlanError
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.plan import Plan
 from tvm_sparse.profiling.network import estimate
-from tvm_sparse.pruning import needs, prune
+from tvm_sparse.pruning import prune, takes
 from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.pruning.training import Training
 from tvm_sparse.tuning.tune import tune
-from tvm_sparse.workflow import measure, training
+from tvm_sparse.workflow import measure, rounding, training, verify
 from tvm_sparse.workflow.correction import corrected
 from tvm_sparse.workflow.folder import Folder, Result, folder_of, named
 from tvm_sparse.workflow.shared import Shared
@@ -32,9 +32,6 @@ _CORRECTIONS, _SEARCHES = 3, 2  # plans that are measured; of strategies that ta
 _SLOW = ("search", "reinforce", "ddpg", "agmc")
 _SHORT, _LONG = 0.99, 1.03  # shares of the wanted speed-up between which a plan is good
 _MISSED = 0.9  # share below which there is no plan
-_ERROR = 1e-4  # largest difference to torch, relative to the largest output
-_CALIBRATING = 256  # images that pruning methods look at
-_TESTED = 2000  # images that the compiled network sees at most
 
 
 @dataclass(kw_only=True)
@@ -99,9 +96,22 @@ class Variant:
         return self.shared.network(self.folder.path / "model.pt")
 
     @cached_property
+    def quantized(self) -> Result:
+        """What the stage ``quantize`` found: how many layers are int8, and the accuracy then."""
+        of = named("quantize", self.fine_tuned["of"], self.shared.config.table("quantize"))
+        return self.folder.stage("quantize", of, self._quantize)
+
+    @cached_property
+    def final(self) -> Any:
+        """The network that is built: of torch, or a quantized Relax module."""
+        if not self.quantized["layers"]:
+            return self.model
+        return rounding.load(self.folder.path / "quantized.json")
+
+    @cached_property
     def tuned(self) -> Result:
         """What the stage ``tune`` found."""
-        of = named("tune", self.fine_tuned["of"], self.shared.config.table("tune"))
+        of = named("tune", self.quantized["of"], self.shared.config.table("tune"))
         return self.folder.stage("tune", of, self._tune)
 
     @cached_property
@@ -194,7 +204,8 @@ class Variant:
         """Return which share of the wanted speed a pruned network has: over 1, it is faster."""
         shared = self.shared
         shared.tell("measuring the plan", 0, 1)
-        model = prune(deepcopy(shared.dense), plan)
+        model: Any = prune(deepcopy(shared.dense), plan)
+        model = rounding.rounded(model, plan, shared) if plan.bits < 32 else model
         compiled = build(model, shared.target, example_inputs=(shared.x,), database=False)
         both = {"dense": shared.dense_build, "sparse": compiled}
         times = measure.in_turns(both, shared.x, shared.target.cores)
@@ -204,10 +215,12 @@ class Variant:
 
     def _prune(self) -> Result:
         shared = self.shared
-        method, data = shared.config.prune.method, [shared.images.sample(_CALIBRATING)[0]]
-        possible: dict[str, Any] = {"data": data, "training": self._training}
-        given = {name: possible[name] for name in needs(method) if name in possible}
-        model = prune(deepcopy(shared.dense), self.plan, method=method, **given)
+        wanted = shared.config.prune
+        images = shared.images.sample(wanted.images)[0]
+        known: dict[str, Any] = {"data": [images], "training": self._training}
+        given = {name: known[name] for name in takes(wanted.method) if name in known}
+        schemes = {name: replace(scheme, bits=32) for name, scheme in self.plan.items()}
+        model = prune(deepcopy(shared.dense), schemes, method=wanted.method, **given)
         torch.save(model.state_dict(), self.folder.path / "pruned.pt")
         masks = {name: (w != 0).flatten(1).numpy() for name, w in prunable(model).items()}
         np.savez_compressed(self.folder.path / "masks.npz", **masks)  # type: ignore[arg-type]
@@ -229,6 +242,24 @@ class Variant:
         torch.save(model.state_dict(), self.folder.path / "model.pt")
         return {"accuracy": training.accuracy(model, shared.images), "curve": curve}
 
+    def _quantize(self) -> Result:
+        shared, before = self.shared, self.fine_tuned["accuracy"]
+        bits = rounding.wanted_bits(shared.config, self.plan)
+        if bits is None:
+            return {"layers": 0, "accuracy": before, "before": before}
+        shared.tell("quantizing", 0, 2)
+        mod = rounding.rounded(self.model, bits, shared)
+        shared.tell("testing the quantized network", 1, 2)
+        compiled = build(mod, shared.target, sparse=False, database=False)
+        compiled.export(self.folder.path / "rounded.so")
+        rounding.save(mod, self.folder.path / "quantized.json")
+        return {
+            "layers": sum(row.is_integer for row in compiled.report),
+            "accuracy": verify.accuracy(compiled, shared.images),
+            "before": before,
+            "notes": compiled.report.notes,
+        }
+
     def _tune(self) -> Result:
         shared, wanted = self.shared, self.shared.config.tune
         if not wanted.trials:
@@ -240,7 +271,7 @@ class Variant:
             curve.append({"done": state.done, "milliseconds": state.milliseconds})
 
         path = tune(
-            self.model,
+            self.final,
             shared.target,
             example_inputs=(shared.x,),
             trials=wanted.trials,
@@ -254,7 +285,7 @@ class Variant:
         shared, found = self.shared, self.tuned["database"]
         shared.tell("building", 0, 1)
         compiled = build(
-            self.model,
+            self.final,
             shared.target,
             example_inputs=(shared.x,),
             database=Path(found) if found else False,
@@ -265,52 +296,25 @@ class Variant:
         return {"rows": rows, "nbytes": nbytes}
 
     def _verify(self) -> Result:
-        shared = self.shared
+        shared, place = self.shared, self.folder.path
         shared.tell("verifying", 0, 2)
-        compiled = load(self.folder.path / "sparse.so")
-        accuracy, error = _tested(compiled, self.model, shared)
+        compiled = load(place / "sparse.so")
+        if self.quantized["layers"]:
+            found = verify.alike(compiled, load(place / "rounded.so"), shared.images)
+        else:
+            found = verify.exactly(compiled, self.model, shared.images)
+        verify.note(compiled, shared.images, place / "answers.npz")
         shared.tell("measuring", 1, 2)
         both = {"dense": shared.dense_build, "sparse": compiled}
         times = measure.in_turns(both, shared.x, shared.target.cores)
-        predicted = estimate(self.model, shared.table, shared.target, example_inputs=(shared.x,))
+        predicted = estimate(self.final, shared.table, shared.target, example_inputs=(shared.x,))
         return {
-            "accuracy": accuracy,
-            "error": error,
+            "accuracy": found[0],
+            "error": found[1],
             "dense": times["dense"].median,
             "sparse": times["sparse"].median,
             "spread": times["sparse"].spread,
             "speedup": times["sparse"].ratio(times["dense"]),
             "predicted": shared.calibrated(predicted.seconds),
-            "kernels": measure.kernels(self.model, shared.x, shared.table, shared.target),
+            "kernels": measure.kernels(self.final, shared.x, shared.table, shared.target),
         }
-
-
-def _tested(compiled: Compiled, model: nn.Module, shared: Shared) -> tuple[float, float]:
-    """Return a compiled network's accuracy, and how far it is from torch.
-
-    Raises
-    ------
-    ModelError
-        If it is too far.
-    """
-    right, total, apart, largest = 0, 0, 0.0, 1e-30
-    for images, labels in shared.images.tested():
-        if total >= _TESTED:
-            break
-        answers = torch.cat([_one(compiled, image[None]) for image in images])
-        with torch.inference_mode():
-            expected = model(images)
-        apart = max(apart, float((answers - expected).abs().max()))
-        largest = max(largest, float(expected.abs().max()))
-        right, total = right + int((answers.argmax(1) == labels).sum()), total + len(labels)
-    if apart > _ERROR * largest:
-        raise ModelError(
-            f"the compiled network is off by {apart / largest:.1e} of the largest output, at most "
-            f"{_ERROR:.0e} was expected: this is a bug, please report it with the model"
-        )
-    return right / total, apart / largest
-
-
-def _one(compiled: Compiled, image: Tensor) -> Tensor:
-    found: Tensor = compiled(image)
-    return found

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
+from tvm_sparse.workflow.folder import Result
 from tvm_sparse.workflow.report.gather import Found, Made, Mask
 
 Axes = Any
 
 _INK, _PALE, _GRID = "#1d2733", "#aab4bf", "#e3e7ec"
 _COLORS = {"search": "#0b6e99", "dp": "#5a9e3c", "rules": "#c77d0a", "uniform": "#b5405a"}
+_BYTES = "#c77d0a"  # of int8 layers
 _MARKS = {"search": "o", "dp": "s", "rules": "D", "uniform": "^"}
 _WIDTH = 9.0  # inches
 _WINDOW = (48, 144)  # filters and weights of a mask that are shown
@@ -59,15 +62,17 @@ def layers(found: Found) -> Figure:
     dense = [row["dense"] * 1e3 for row in rows]
     mine = [row["measured"] * 1e3 for row in rows]
     axes.barh(at - 0.19, dense, 0.36, color=_PALE, label="dense, from the table")
-    axes.barh(at + 0.19, mine, 0.36, color=_COLORS["search"], label="planned, measured")
+    for bits, color, name in ((32, _COLORS["search"], "planned"), (8, _BYTES, "planned, int8")):
+        some = [place for place, row in enumerate(rows) if row["bits"] == bits]
+        if some:
+            bars = [mine[place] for place in some]
+            axes.barh(at[some] + 0.19, bars, 0.36, color=color, label=f"{name}, measured")
     for place, row in enumerate(rows):
-        scheme = row["scheme"].removesuffix("/32")
-        text = "dense" if scheme.startswith("dense") else scheme
         most = max(row["dense"], row["measured"]) * 1e3
-        axes.text(most, place, f"  {text}", va="center", fontsize=8, color=_INK)
+        axes.text(most, place, f"  {_about(row)}", va="center", fontsize=8, color=_INK)
     axes.set_yticks(at, [row["name"] for row in rows], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlim(right=1.35 * max([*dense, *mine]))
+    axes.set_xlim(right=1.5 * max([*dense, *mine]))
     axes.set(xlabel="ms", title=f"{found.made[0].name}: what each layer got")
     axes.legend(frameon=False, loc="lower right", fontsize=8)
     _clean(axes, "x")
@@ -90,6 +95,10 @@ def accuracy_of_predictions(found: Found) -> Figure:
         left.plot(measured, predicted, ".", color=color, label=name, alpha=0.8)
     _band(left, [k["measured"] * 1e6 for k in kernels])
     left.set(xscale="log", yscale="log", xlabel="measured, µs", ylabel="predicted, µs")
+    for axis in (left.xaxis, left.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set_minor_locator(NullLocator())
     left.set_title("kernels")
     for turn, made in enumerate(found.made):
         x, y = made.verified["sparse"] * 1e3, made.verified["predicted"] * 1e3
@@ -174,6 +183,13 @@ def _front(axes: Axes, made: Sequence[Made]) -> None:
     )
     axes.set_xlim(0, 1.2 * front[:, 0].max() * 1e3)
     axes.legend(frameon=False)
+
+
+def _about(row: Result) -> str:
+    """Return a layer's scheme, bits and measured time."""
+    scheme = "dense" if row["scheme"].startswith("dense") else row["scheme"]
+    bits = " int8" if row["bits"] == 8 else ""
+    return f"{scheme}{bits}: {row['measured'] * 1e3:.3g} ms"
 
 
 def _mask(axes: Axes, mask: Mask, name: str, scheme: str) -> None:

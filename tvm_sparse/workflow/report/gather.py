@@ -14,6 +14,16 @@ from tvm_sparse.planning.plan import Plan
 from tvm_sparse.workflow.folder import Folder, Result, folder_of
 
 Mask = npt.NDArray[np.bool_]
+_STAGES = {
+    "planned": "planned",
+    "pruned": "prune",
+    "fine_tuned": "fine_tune",
+    "quantized": "quantize",
+    "tuned": "tune",
+    "built": "build",
+    "verified": "verify",
+}
+"""Files of the stages, by what `Made` calls their results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +35,7 @@ class Made:
     name : str
         E.g. ``search 2.5x``.
     plan : Plan
-    planned, pruned, fine_tuned, tuned, verified : dict
+    planned, pruned, fine_tuned, quantized, tuned, built, verified : dict
         What the stages found.
     masks : dict of str to array of shape (filters, weights of a filter)
         By layer: which weights are left.
@@ -36,7 +46,9 @@ class Made:
     planned: Result
     pruned: Result
     fine_tuned: Result
+    quantized: Result
     tuned: Result
+    built: Result
     verified: Result
     masks: dict[str, Mask] = field(repr=False)
 
@@ -52,7 +64,9 @@ class Made:
         for kernel in self.verified["kernels"]:
             planned = self.plan.layers.get(kernel["name"].split(" + ")[0])
             if kernel["stored"] and planned is not None:
-                about = {"scheme": str(planned.scheme), "dense": planned.dense_seconds}
+                about: Result = {"scheme": str(planned.scheme).partition("/")[0]}
+                about["bits"] = 8 if kernel["stored"].endswith("/8") else 32
+                about["dense"] = planned.dense_seconds
                 found.append({**kernel, **about})
         return found
 
@@ -66,7 +80,7 @@ class Found:
     name : str
         Of its folder.
     config : dict
-    train, profile : dict
+    train, profile, dense : dict
         What the stages found.
     made : list of Made
         The run's own plan first.
@@ -76,6 +90,7 @@ class Found:
     config: dict[str, Any]
     train: Result
     profile: Result
+    dense: Result
     made: list[Made]
 
 
@@ -91,15 +106,16 @@ def read(path: Path) -> Found:
     about = folder.known("run") if folder else None
     if folder is None or about is None:
         raise ConfigError(f"{path} is no folder of a run: `tvm-sparse run config.toml` makes one")
-    train, profile = folder.known("train"), folder.known("profile")
+    train, profile, dense = (folder.known(stage) for stage in ("train", "profile", "dense"))
     made = [one for name in about["variants"] if (one := _made(path, name)) is not None]
-    if train is None or profile is None or not made:
+    if train is None or profile is None or dense is None or not made:
         raise ConfigError(f"nothing was measured in {path} yet: finish the run first")
     return Found(
         name=path.resolve().name,
         config=about["config"],
         train=train,
         profile=profile,
+        dense=dense,
         made=made,
     )
 
@@ -110,9 +126,9 @@ def _made(path: Path, name: str) -> Made | None:
     if not place.is_dir():
         return None
     folder = Folder(place)
-    stages = ("planned", "prune", "fine_tune", "tune", "verify")
-    planned, pruned, fine_tuned, tuned, verified = (folder.known(stage) for stage in stages)
-    if planned is None or pruned is None or fine_tuned is None or tuned is None or verified is None:
+    found = {stage: folder.known(file) for stage, file in _STAGES.items()}
+    stages = {stage: result for stage, result in found.items() if result is not None}
+    if len(stages) < len(_STAGES):
         return None
     try:
         plan = Plan.read(place / "plan.json")
@@ -120,13 +136,4 @@ def _made(path: Path, name: str) -> Made | None:
             arrays = {layer: masks[layer] for layer in masks.files}
     except (PlanError, OSError, ValueError):
         return None
-    return Made(
-        name=name,
-        plan=plan,
-        planned=planned,
-        pruned=pruned,
-        fine_tuned=fine_tuned,
-        tuned=tuned,
-        verified=verified,
-        masks=arrays,
-    )
+    return Made(name=name, plan=plan, masks=arrays, **stages)

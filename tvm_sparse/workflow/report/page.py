@@ -53,6 +53,7 @@ def _headline(found: Found) -> str:
     own = found.made[0]
     figures = {
         "speed-up": f"{own.verified['speedup']:.2f}×",
+        "of torch": f"{found.dense['over_torch'] * own.verified['speedup']:.2f}×",
         "latency": f"{own.verified['sparse'] * 1e3:.3g} ms",
         "accuracy": f"{own.verified['accuracy']:.1%}",
         "dense": f"{found.train['accuracy']:.1%}",
@@ -63,7 +64,17 @@ def _headline(found: Found) -> str:
 
 
 def _plans(found: Found) -> str:
-    head = ("plan", "speed-up", "ms", "predicted ms", "accuracy", "before training", "KiB weights")
+    head = (
+        "plan",
+        "speed-up",
+        "ms",
+        "predicted ms",
+        "accuracy",
+        "pruned",
+        "fine-tuned",
+        "int8 layers",
+        "KiB weights",
+    )
     rows = [
         (
             made.name,
@@ -72,7 +83,9 @@ def _plans(found: Found) -> str:
             f"{made.verified['predicted'] * 1e3:.3f} ({_off(made):+.0%})",
             f"{made.verified['accuracy']:.2%}",
             f"{made.pruned['accuracy']:.1%}",
-            f"{made.plan.nbytes / 1024:.0f}",
+            f"{made.fine_tuned['accuracy']:.2%}",
+            str(made.quantized["layers"]),
+            f"{made.built['nbytes'] / 1024:.0f}",
         )
         for made in found.made
     ]
@@ -85,11 +98,12 @@ def _off(made: Made) -> float:
 
 
 def _layers(made: Made) -> str:
-    head = ("layer", "scheme", "stored as", "ms", "predicted ms", "dense ms")
+    head = ("layer", "scheme", "bits", "stored as", "ms", "predicted ms", "dense ms")
     rows = [
         (
             row["name"],
-            row["scheme"].removesuffix("/32"),
+            row["scheme"],
+            str(row["bits"]),
             row["stored"],
             *(f"{row[what] * 1e3:.4f}" for what in ("measured", "predicted", "dense")),
         )
