@@ -17,8 +17,6 @@ from tvm_sparse.schedules import gpu_rules
 from tvm_sparse.targets import Target
 from tvm_sparse.workgroup_choice import Decide
 
-LOWERING = "s_tir"  # TVM's name of how scheduled kernels are lowered
-
 LOWERING = gpu_code_generation.NAME  # how scheduled kernels are lowered
 
 

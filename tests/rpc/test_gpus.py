@@ -1,4 +1,4 @@
-"""Tuning on a board's GPU: lavapipe, served by this machine."""
+"""Measuring on a board's GPU: lavapipe, served by this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from support import emulated, lavapipe, tuning
 from tvm_sparse import targets
 from tvm_sparse.errors import DeviceError
 from tvm_sparse.rpc.address import Address
-from tvm_sparse.tuning import provenance, records
-from tvm_sparse.tuning.progress import Progress
 
 pytestmark = [pytest.mark.vulkan, pytest.mark.rpc, pytest.mark.xdist_group("boards")]
 
@@ -30,25 +28,26 @@ def served() -> Iterator[Address]:
     tracker.stop()
 
 
-def test_kernels_are_tuned_on_a_gpu_elsewhere(served: Address, tmp_path: Path) -> None:
-    told: list[Progress] = []
-    ts.tune(
+def test_kernels_are_timed_on_a_gpu_elsewhere(
+    served: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvm_sparse.profiling.profile._ROUNDS", (1, 1))
+    monkeypatch.setattr("tvm_sparse.profiling.profile._FINER", 0)
+    table = ts.profile(
         tuning.model(),
         "vulkan",
         example_inputs=tuning.X,
-        trials=2,
+        schemes=["one_by_n-4"],
+        densities=[0.2],
         database=tmp_path,
         tracker=str(served),
         key=KEY,
-        workers=1,
-        progress=told.append,
     )
-    assert told[-1].done == told[-1].total == 2 and told[-1].failed == 0
-    (measured,) = records.read(tmp_path).values()
-    assert all(seconds > 0 for one in measured for seconds in one.times)
-    origin = provenance.read(tmp_path)
-    assert origin is not None and origin["board"] == KEY
-    assert origin["device"].startswith("llvmpipe")
+    cells = {str(cell.scheme): cell for cell in table.cells}
+    assert set(cells) == {"dense@1.0/32", "one_by_n-4@0.2/32"}
+    assert all(cell.seconds > 0 for cell in table.cells)
+    assert table.provenance["board"] == KEY
+    assert table.provenance["device"].startswith("llvmpipe")
 
 
 def test_a_profile_of_more_than_the_device_has_is_refused(served: Address, tmp_path: Path) -> None:

@@ -35,7 +35,10 @@ def task() -> Task:
 
 
 @torch.no_grad()
-def test_a_tuned_kernel_is_used_by_the_next_build(device: Any, tmp_path: Path) -> None:
+def test_a_tuned_kernel_is_used_by_the_next_build(
+    device: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "ROUNDS", 3)
     told: list[Progress] = []
     where: dict[str, Any] = {"example_inputs": tuning.X, "trials": TRIALS, "database": tmp_path}
     ts.tune(tuning.model(), "vulkan", **where, workers=1, progress=told.append)
