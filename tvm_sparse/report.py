@@ -86,10 +86,9 @@ class LayerReport:
 
     @property
     def csr_nbytes(self) -> int:
-        """Bytes of the same weights as CSR: each non-zero with an index, and row pointers."""
-        value = 1 if self.is_integer else 4
+        """Bytes as CSR: every non-zero, in as many bits, with an index; and row pointers."""
         nonzeros = round(self.density * math.prod(self.weight))
-        return nonzeros * (value + _INDEX) + (self.weight[0] + 1) * _INDEX
+        return nonzeros * self.bits // 8 + (nonzeros + self.weight[0] + 1) * _INDEX
 
     @property
     def is_sparse(self) -> bool:
@@ -205,7 +204,7 @@ class Report:
             f"{each}{''.join(f'{count} {name}, ' for count, name in others)}{sparse} sparse, "
             f"{self.nbytes / 1024:.0f} KiB of weights instead of {dense / 1024:.0f} KiB dense "
             f"in float32, {dense / 4096:.0f} KiB dense in int8, "
-            f"{self.sizes['csr'] / 1024:.0f} KiB as CSR of int8"
+            f"{self.sizes['csr'] / 1024:.0f} KiB as CSR"
         )
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from tvm.relax.frontend import onnx as tvm_onnx
 
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend.bind import bind
-from tvm_sparse.frontend.onnx_integers import spell_integers
+from tvm_sparse.frontend.onnx_integers import check_bytes, spell_integers
 
 
 def load_onnx(
@@ -37,6 +37,7 @@ def from_onnx(
     masks: Mapping[str, Any] | None,
 ) -> tvm.IRModule:
     """Return an ONNX model as Relax; see `tvm_sparse.frontend.import_model`."""
+    check_bytes(model)
     shapes, model = _input_shapes(model, example_inputs), spell_integers(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -44,7 +45,7 @@ def from_onnx(
             mod = tvm_onnx.from_onnx(model, shape_dict=shapes, keep_params_in_input=True)
         except (tvm.error.OpNotImplemented, NotImplementedError) as error:
             raise ModelError(f"TVM cannot import the model: {_first_line(error)}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, tvm.error.TVMError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, tvm.error.InternalError) as error:
             raise ModelError(f"TVM cannot import the model: {_first_line(error)}") from error
     mod, params = relax.frontend.detach_params(mod)
     tensors = params.get("main", [])

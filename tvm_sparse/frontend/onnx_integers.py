@@ -37,6 +37,7 @@ _UNARY = {
 }
 _BINARY = {"QLinearAdd": "Add", "QLinearMul": "Mul"}
 _MOVES = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice")
+_KNOWN = ("FLOAT", "INT8", "UINT8", "INT16", "UINT16", "INT32")
 _LEFT_OUT = ("channels_last", "opset")  # attributes that float operators do not have
 
 
@@ -59,6 +60,21 @@ def spell_integers(model: onnx.ModelProto) -> onnx.ModelProto:
     spelled.graph.node.extend(speller.nodes)
     spelled.graph.initializer.extend(speller.biases)
     return spelled
+
+
+def check_bytes(model: onnx.ModelProto) -> None:
+    """Raise a ModelError if quantized tensors have other types than TVM's importer knows."""
+    types = {each.name: each.data_type for each in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            for name in (node.input[0], *node.input[2:3]):
+                found = onnx.TensorProto.DataType.Name(types.get(name, onnx.TensorProto.INT8))
+                if found not in _KNOWN:
+                    raise ModelError(
+                        f"{node.op_type} {node.name or node.output[0]!r} has numbers of type "
+                        f"{found}; expected bytes, INT8 or UINT8: quantize to 8 bits (weights of "
+                        "fewer bits: ts.quantize(model, bits=4))"
+                    )
 
 
 class _Speller:
