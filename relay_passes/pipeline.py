@@ -19,6 +19,7 @@ from tvm_sparse.relay_passes.lower_dense import LowerDense
 from tvm_sparse.relay_passes.lower_norms import LowerNorms
 from tvm_sparse.relay_passes.lower_transposes import LowerTransposes
 from tvm_sparse.relay_passes.pack_nibbles import PackNibbles
+from tvm_sparse.relay_passes.pack_pairs import PackPairs
 from tvm_sparse.relay_passes.pack_sparse import Decide, PackSparse
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
@@ -61,6 +62,7 @@ def lower(
         FuseAttention(target),
         FoldQuantization(target, sparse, decide_integers),
         PackNibbles(target, sparse),
+        PackPairs(target, sparse),
         PackSparse(target, sparse, decide),
         FusePooling(target),
         LowerDense(target),

@@ -13,6 +13,7 @@ from tvm_sparse.sixteen import BITS
 _KEY = "tvm_sparse.report"
 _NAMES = "tvm_sparse.names"
 _PRECISIONS = "tvm_sparse.precisions"
+_PAIRS = "tvm_sparse.pairs"
 
 
 def names(mod: tvm.IRModule) -> dict[str, str]:
@@ -43,6 +44,16 @@ def with_precisions(mod: tvm.IRModule, named: dict[str, Precision]) -> tvm.IRMod
     """Return the module with the precisions of its layers."""
     texts = {name: str(value) for name, value in named.items()}
     return mod.with_attr(_PRECISIONS, json.dumps(texts))
+
+
+def wants_pairs(mod: tvm.IRModule) -> bool:
+    """Whether linear layers may be computed in bfloat16."""
+    return bool(mod.attrs and mod.attrs.get(_PAIRS))
+
+
+def with_pairs(mod: tvm.IRModule) -> tvm.IRModule:
+    """Return the module, marked as one whose linear layers may be computed in bfloat16."""
+    return mod.with_attr(_PAIRS, 1)
 
 
 def read(mod: tvm.IRModule) -> Report:

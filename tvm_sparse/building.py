@@ -16,6 +16,7 @@ from tvm_sparse.compiled import Compiled
 from tvm_sparse.errors import ModelError, TargetError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.relay_passes import code_generation, expr, gpu_pipeline, pipeline, record
+from tvm_sparse.relay_passes.lower_pairs import has_pairs
 from tvm_sparse.relay_passes.measure_footprint import measure_footprint
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import packaged
@@ -30,7 +31,7 @@ def build(
     masks: Mapping[str, Any] | None = None,
     sparse: bool = True,
     database: str | Path | Literal[False] | None = None,
-    dtype: Literal["float32", "float16"] = "float32",
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     progress: Callable[[str], None] | None = None,
 ) -> Compiled:
     """Compile a model whose weights contain zeros.
@@ -51,9 +52,10 @@ def build(
         measured to be fastest. Others, and all by default, get those of the records that come with
         this package, where these were measured on CPUs like this one. ``False``: measured records
         are not used.
-    dtype : {"float32", "float16"}
-        What layers compute in; ``"float16"`` where the target multiplies and adds halves (rpi5,
-        and most GPUs), then with kernels that the cost formula chooses. Inputs and outputs stay
+    dtype : {"float32", "float16", "bfloat16"}
+        What layers compute in; ``"float16"`` where the target multiplies and adds halves (rpi5),
+        then with kernels that the cost formula chooses; ``"bfloat16"`` on x86 with AVX512-BF16,
+        for those linear layers that are faster so, with sums in float32. Inputs and outputs stay
         as they are.
     progress : callable, optional
         Called with the name of each stage as it begins.
@@ -82,6 +84,7 @@ def build(
     halves = _in_halves(dtype, profile)
     tell("importing")
     mod = import_model(model, example_inputs, masks)
+    mod = record.with_pairs(mod) if dtype == "bfloat16" else mod
     decide = None if halves or database is False else tuned(database, profile, sparse)
     remark = "" if decide is None else packaged.remark(profile)
     mod = record.note(mod, remark) if remark else mod
@@ -92,8 +95,10 @@ def build(
 def _in_halves(dtype: str, profile: Target) -> bool:
     if dtype == "float32":
         return False
+    if dtype == "bfloat16":
+        return _in_pairs(profile)
     if dtype != "float16":
-        raise ModelError(f"unknown dtype {dtype!r}: expected 'float32' or 'float16'")
+        raise ModelError(f"unknown dtype {dtype!r}: expected 'float32', 'float16' or 'bfloat16'")
     if not profile.has_halves:
         raise TargetError(
             f"target {profile.name!r} does not multiply and add halves: build in float32, or for a "
@@ -101,6 +106,16 @@ def _in_halves(dtype: str, profile: Target) -> bool:
             "(supports_float16 and supports_16bit_buffer)"
         )
     return True
+
+
+def _in_pairs(profile: Target) -> bool:
+    """Return that nothing is halved, if the target multiplies pairs of bfloat16."""
+    if not has_pairs(profile.to_tvm()):
+        raise TargetError(
+            f"target {profile.name!r} does not multiply bfloat16: build in float32, or for x86 "
+            "with AVX512-BF16; ts.quantize(model, bits='bfloat16') stores weights so anywhere"
+        )
+    return False
 
 
 def compile_module(

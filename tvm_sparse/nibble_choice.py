@@ -15,7 +15,7 @@ from tvm_sparse import kernel, nibble_rows
 from tvm_sparse.choose import find
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
-from tvm_sparse.nibbles import BITS, PER_WORD, Nibbles
+from tvm_sparse.nibbles import BITS, PER_WORD, Nibbles, whole
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.tile import NibbleTile
 
@@ -73,12 +73,11 @@ def choose(layer: Layer, stored: Nibbles, target: Target, sparse: bool = True) -
         Whether zeros may be skipped.
     """
     kept = stored.codes != 0
-    dense = min((_kernel(layer, tile, None, target) for tile in _tiles(layer, stored, target)),
-                key=lambda k: k.seconds)  # fmt: skip
+    dense = dense_kernel(layer, stored.group, stored.code, target)
     best, used = dense, Scheme(format="dense", bits=BITS)
     if sparse and not kept.all():
         density = max(round(float(kept.mean()), 4), 1e-4)
-        for tile in _tiles(layer, stored, target):
+        for tile in _tiles(layer, stored.group, stored.code, target):
             words = nibble_rows.count(kept, tile.filters, stored.group)
             found = _kernel(layer, tile, words, target)
             if found.seconds < min(_MARGIN * dense.seconds, best.seconds):
@@ -96,16 +95,24 @@ def choose(layer: Layer, stored: Nibbles, target: Target, sparse: bool = True) -
     )
 
 
-def _tiles(layer: Layer, stored: Nibbles, target: Target) -> Iterator[NibbleTile]:
+def dense_kernel(layer: Layer, group: int, code: str, target: Target) -> Kernel:
+    """Return the best kernel over all codes; its seconds are what a plan may reckon with."""
+    group = whole(group, layer.channels)
+    found = (_kernel(layer, tile, None, target) for tile in _tiles(layer, group, code, target))
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def _tiles(layer: Layer, group: int, code: str, target: Target) -> Iterator[NibbleTile]:
     """Yield the register tiles: sums, a word's eight vectors of weights, an input and a scale."""
     most = (target.registers - PER_WORD - 2) // 2
     for vectors in (1, 2, 4, 8):
         for rows in range(1, min(layer.positions, 8) + 1):
             if rows * vectors <= max(most, 1) and (rows == 1 or rows * vectors <= PER_WORD):
-                yield _tile(layer, stored, vectors, rows, target)
+                yield _tile(layer, group, code, (vectors, rows), target)
 
 
-def _tile(layer: Layer, stored: Nibbles, vectors: int, rows: int, target: Target) -> NibbleTile:
+def _tile(layer: Layer, group: int, code: str, size: tuple[int, int], target: Target) -> NibbleTile:
+    vectors, rows = size
     filters = vectors * target.lanes
     by_panels = -(-layer.filters // filters) >= target.cores
     return NibbleTile(
@@ -113,8 +120,8 @@ def _tile(layer: Layer, stored: Nibbles, vectors: int, rows: int, target: Target
         rows=rows,
         lanes=target.lanes,
         parallel="panels" if by_panels else "rows",
-        group=stored.group // PER_WORD,
-        code=stored.code,
+        group=group // PER_WORD,
+        code=code,
         permute=target.permute if target.lanes == _LANES else "",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,5 +104,13 @@ def by_layer(wanted: Any, group: int = GROUP) -> Precision | dict[str, Precision
 
 def needs_samples(wanted: Precision | Mapping[str, Precision]) -> bool:
     """Whether a layer is to have bytes for activations, whose ranges samples show."""
-    each = [wanted] if isinstance(wanted, Precision) else wanted.values()
-    return any(one.name == "int8" for one in each)
+    return any(one.name == "int8" for one in _each(wanted))
+
+
+def has_groups(wanted: Precision | Mapping[str, Precision]) -> bool:
+    """Whether neighbouring channels of a layer are to share scales or bases: none may go later."""
+    return any(one.bits == 4 for one in _each(wanted))
+
+
+def _each(wanted: Precision | Mapping[str, Precision]) -> Iterable[Precision]:
+    return [wanted] if isinstance(wanted, Precision) else wanted.values()

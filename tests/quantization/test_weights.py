@@ -89,6 +89,16 @@ def test_zeros_stay_zeros_and_are_skipped() -> None:
     assert row.is_sparse and row.density <= 0.1 and row.bits == 4
 
 
+def test_groups_are_those_of_the_channels_that_are_left() -> None:
+    net = nn.Sequential(nn.Linear(40, 64, bias=False), nn.ReLU(), nn.Linear(64, 24)).eval()
+    ts.prune(net, {"0": "filter@0.5"})
+    report = ts.build(ts.quantize(net, bits=4, group=16, example_inputs=(ROWS[:, :40],))).report
+    assert {row.name: (row.weight, row.bits) for row in report} == {
+        "0": ((32, 40), 4),
+        "2": ((24, 32), 4),
+    }
+
+
 def test_four_bits_for_all_leave_convolutions_in_float() -> None:
     noted = record.precisions(ts.quantize(NET, [X], 4, skip=["7"]))
     assert noted == {"5": Precision.parse(4)}

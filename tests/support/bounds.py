@@ -8,6 +8,7 @@ import tvm
 from tvm import ir, s_tir, tirx
 
 from tvm_sparse import compat
+from tvm_sparse.relay_passes.lower_pairs import LowerPairs
 from tvm_sparse.relay_passes.lower_words import LowerWords
 
 NAME = "checked"
@@ -36,6 +37,7 @@ def _pipeline() -> tuple[Any, Any, Any]:
             tirx.transform.UnrollLoop(),
             tirx.transform.StmtSimplify(),
             LowerWords(),
+            LowerPairs(),
             tirx.transform.VerifyMemory(),
             tirx.transform.AnnotateEntryFunc(),
             tirx.transform.SplitHostDevice(),

@@ -66,8 +66,8 @@ def build(
     ] = "library",
     dense: Annotated[bool, typer.Option(help="Ignore the zeros, for comparison.")] = False,
     dtype: Annotated[
-        Literal["float32", "float16"],
-        typer.Option(help="What layers compute in; float16 on CPUs that multiply and add halves."),
+        Literal["float32", "float16", "bfloat16"],
+        typer.Option(help="What layers compute in; float16, bfloat16 on CPUs that multiply them."),
     ] = "float32",
     database: Annotated[
         Path | None, typer.Option(help="A folder that `tune` wrote: use what was measured.")

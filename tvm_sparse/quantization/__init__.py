@@ -22,6 +22,7 @@ from tvm_sparse.relay_passes import quantization_points as tensors
 from tvm_sparse.relay_passes.equalize_layers import EqualizeLayers
 from tvm_sparse.relay_passes.insert_quantization import Array, Quantized
 from tvm_sparse.relay_passes.quantization_points import Points
+from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
 
 __all__ = ["quantize"]
 
@@ -104,8 +105,9 @@ def quantize(
     if data and example_inputs is None:
         example_inputs = tuple(data[0]) if isinstance(data[0], (tuple, list)) else (data[0],)
     mod = import_model(model, example_inputs, masks)
-    equalizing = [EqualizeLayers()] if equalize else []
-    passes = [*pipeline.simplify(), *equalizing, relax.transform.ToNonDataflow()]
+    before: list[Any] = [EqualizeLayers()] if equalize else []
+    before += [RemoveDeadChannels()] if precision.has_groups(wanted) else []
+    passes = [*pipeline.simplify(), *before, relax.transform.ToNonDataflow()]
     mod = tvm.transform.Sequential(passes)(mod)
     _check_names(skip, set(record.names(mod).values()))
     mod, others = round_weights(mod, wanted, skip)
