@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +73,7 @@ def by_tvm(layer: Layer) -> Kernel:
     return Kernel(tile=Stock(), plane=None, seconds=ours.seconds if ours else _UNKNOWN)
 
 
+@cache
 def whole(layer: Layer) -> Kernel | None:
     """Return the kernel over workgroups that multiplies every weight, None if none fits."""
     found = chunked.best(layer, np.ones(layer.weight, np.float32))

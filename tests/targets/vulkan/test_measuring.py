@@ -70,6 +70,7 @@ def test_records_hold_for_one_device_and_driver(device: Any, tmp_path: Path) -> 
     file = tmp_path / "provenance.json"
     file.write_text(file.read_text().replace('"driver": "', '"driver": "9.'))
     assert provenance.foreign(tmp_path, target).startswith("driver 9.")
+    assert provenance.foreign_class(tmp_path, target).startswith("driver 9.")  # of packaged ones
 
 
 def test_a_workgroup_over_the_limits_of_a_device_is_refused_in_clear_words() -> None:
