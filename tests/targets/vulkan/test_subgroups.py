@@ -54,8 +54,10 @@ def numbers(dtype: str) -> Array:
     return (np.random.default_rng(0).standard_normal(4 * THREADS) * 100).astype(dtype)
 
 
-@pytest.mark.parametrize("name", subgroups.REDUCTIONS)
-@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("add", "float32"), ("max", "float32"), ("add", "int32"), ("min", "int32")],
+)
 def test_threads_of_a_workgroup_reduce(name: str, dtype: str, device: Any) -> None:
     x = numbers(dtype)
     found = run(of_threads(lambda x: subgroups.workgroup_reduce(name, x), dtype), x, device)
