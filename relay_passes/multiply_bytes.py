@@ -80,6 +80,34 @@ def joined(*numbers: Any) -> Any:
     return tirx.reinterpret(kind, _merged("int16x8", low, high))
 
 
+def saturated(*numbers: Any) -> Any:
+    """Return the words of four vectors of int32, whose lowest 16 bits are clipped to signed bytes.
+
+    On ARM two ``uzp1``, two ``sqxtn`` and a ``tbl``.
+    """
+    kind = str(numbers[0].ty.dtype)
+    lanes = tvm.DataType(kind).lanes
+    if lanes != _NEON:
+        return _shifted(kind, *(_clipped(_low_half(one), kind) for one in numbers))
+    parts = []
+    for first in (0, 2):
+        halves = [tirx.reinterpret("int16x8", one) for one in numbers[first : first + 2]]
+        pairs = tirx.Shuffle(halves, [*range(0, 16, 2)])
+        parts.append(tirx.Cast("int8x8", _clipped(pairs, "int16x8")))
+    places = [_NEON * number + lane for lane in range(_NEON) for number in range(BYTES)]
+    return tirx.reinterpret(kind, tirx.Shuffle(parts, places))
+
+
+def _low_half(number: Any) -> Any:
+    """Return the lowest 16 bits of an int32 as a signed number."""
+    sixteen = tirx.const(16, str(number.ty.dtype))
+    return tirx.shift_right(tirx.shift_left(number, sixteen), sixteen)
+
+
+def _clipped(number: Any, kind: str) -> Any:
+    return tirx.max(tirx.min(number, tirx.const(127, kind)), tirx.const(-128, kind))
+
+
 def _merged(kind: str, a: Any, b: Any) -> Any:
     """Return the even lanes of two vectors in turn."""
     number = tvm.DataType(kind).lanes

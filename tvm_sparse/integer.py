@@ -27,6 +27,7 @@ from tvm_sparse.dot import PLAIN, SIGN, Dot
 Array = npt.NDArray[Any]
 MOST = 1 << 30  # what a bias or a residual may add to a sum
 SMALL = 1 << 22  # below it, integers are exact as the lowest bits of a float
+SHORT = (1 << 15) - 512  # the same for 16 bits, with a zero point added
 MAGIC, MAGIC_BITS = 12582912.0, 0x4B400000  # 1.5 · 2²³, and its bits
 
 
@@ -121,18 +122,30 @@ class Integers:
         return min(max(first, low), last), max(min(last, high), first)
 
     @property
+    def reach(self) -> Array:
+        """What the sums of each filter are no further away from 0, shape (F,)."""
+        weight = self.weight.reshape(len(self.weight), -1).astype(np.int64)
+        ends = np.multiply.outer(weight, (-self.data.zero, 255 - self.data.zero))
+        low, high = ends.min(axis=-1).sum(axis=-1), ends.max(axis=-1).sum(axis=-1)
+        reach: Array = np.maximum(-low, high) + np.abs(self._bias()) + 1
+        return reach if self.residual is None else reach + 256 * self.ratio
+
+    @property
     def counted(self) -> bool:
         """Whether sums are so small that they are counted from the bits of 1.5 · 2²³.
 
         Their bits are then those of floats, see `tvm_sparse.algorithms.rounding`.
         """
-        weight = self.weight.reshape(len(self.weight), -1).astype(np.int64)
-        ends = np.multiply.outer(weight, (-self.data.zero, 255 - self.data.zero))
-        low, high = ends.min(axis=-1).sum(axis=-1), ends.max(axis=-1).sum(axis=-1)
-        reach = np.maximum(-low, high) + np.abs(self._bias())
-        if self.residual is not None:
-            reach = reach + 256 * self.ratio
-        return self.by_addition and bool(reach.max(initial=0) + 1 < SMALL)
+        return self.by_addition and bool(self.reach.max(initial=0) < SMALL)
+
+    @property
+    def saturating(self) -> bool:
+        """Whether outputs are clipped to signed bytes once they are integers.
+
+        They must fit 16 bits before.
+        """
+        fits = bool((self.reach * self.factor).max(initial=0) < SHORT)
+        return self.by_addition and self.dot.signed and fits
 
     def objection(self) -> str:
         """Return why sums do not fit 32 bits, or an empty string."""

@@ -3,7 +3,8 @@
 ``dot4(total, inputs, weights)`` is ``total + Σ byte i of inputs × byte i of weights`` for the
 four bytes of two 32-bit words: those of weights are signed, those of inputs as `Dot` says.
 ``max4(a, b)`` is the word of the larger of each two bytes, ``join4(a, b, c, d)`` the word of the
-lowest bytes of four numbers. Schedules vectorize them like multiplications;
+lowest bytes of four numbers, or of signed bytes that saturate. ``rounded(x)`` is the float x, which
+LLVM would fuse with an addition otherwise. Schedules vectorize all of them like multiplications;
 `tvm_sparse.relay_passes.lower_words` turns them into what the CPU has.
 """
 
@@ -16,6 +17,7 @@ from tvm import ir, tirx
 from tvm_sparse.dot import PLAIN, Dot
 
 DOT4, MAX4, JOIN4 = "tvm_sparse.dot4", "tvm_sparse.max4", "tvm_sparse.join4"
+SATURATE4, ROUNDED = "tvm_sparse.saturate4", "tvm_sparse.rounded"
 _PURE = 1  # TVM's CallEffectKind of a function without side effects
 _KINDS = [Dot(signed=signed, narrow=narrow) for signed in (False, True) for narrow in (False, True)]
 
@@ -27,7 +29,7 @@ def _suffix(dot: Dot) -> str:
 DOTS = {DOT4 + _suffix(dot): dot for dot in _KINDS}  # the operators, and what they multiply
 MAXIMA = {MAX4 + _suffix(dot): dot for dot in _KINDS if not dot.narrow}
 
-for _name in (*DOTS, *MAXIMA, JOIN4):
+for _name in (*DOTS, *MAXIMA, JOIN4, SATURATE4, ROUNDED):
     ir.register_op_attr(_name, "TVectorizable", True)
     ir.register_op_attr(_name, "TCallEffectKind", _PURE)
     ir.register_op_attr(_name, "TScriptPrinterName", _name)
@@ -43,6 +45,14 @@ def max4(a: Any, b: Any, dot: Dot = PLAIN) -> Any:
     return tirx.call_intrin("int32", MAX4 + "_signed" * dot.signed, a, b)
 
 
-def join4(*numbers: Any) -> Any:
-    """Return the call; all four operands, and the result, are int32."""
-    return tirx.call_intrin("int32", JOIN4, *numbers)
+def join4(*numbers: Any, saturating: bool = False) -> Any:
+    """Return the call; all four operands, and the result, are int32.
+
+    If it is saturating, the lowest 16 bits of each number are clipped to a signed byte.
+    """
+    return tirx.call_intrin("int32", SATURATE4 if saturating else JOIN4, *numbers)
+
+
+def rounded(x: Any) -> Any:
+    """Return the call; operand and result are float32."""
+    return tirx.call_intrin("float32", ROUNDED, x)

@@ -117,6 +117,16 @@ def test_a_cpu_multiplies_words_by_its_own_instruction(
     assert ("zmm" in text) == wide
 
 
+@pytest.mark.parametrize("name", ["x86-avx2", "rpi5"])
+def test_products_are_rounded_before_anything_is_added_to_them(name: str) -> None:
+    layer, target = LAYERS["ragged 3×3"], targets.load(name)
+    given = replace(integers.numbers(layer), residual=Bytes(scale=0.03, zero=60))
+    text = kernels.assembly(implement(integers.chosen(layer, given, target, 4), given).func, target)
+    assert "mul" in text
+    assert "fmla" not in text
+    assert "vfmadd" not in text
+
+
 @pytest.mark.parametrize("which", FEW)
 def test_kernels_stay_inside_their_buffers(which: str, x86: Target) -> None:
     layer = LAYERS[which]

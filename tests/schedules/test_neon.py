@@ -7,11 +7,12 @@ import re
 
 import pytest
 
-from support import kernels
+from support import integers, kernels
 from support.formats import pruned
 from tvm_sparse import implement, kernel, targets
 from tvm_sparse.cycles import costs
 from tvm_sparse.formats.protocol import Block
+from tvm_sparse.implement_integer import implement as implement_integer
 from tvm_sparse.layer import Layer
 
 LAYERS = {
@@ -26,7 +27,7 @@ FORMATS: list[tuple[str, Block]] = [
 ]
 BOARDS = ["rpi3", "rpi4", "armv7"]
 SHARES = {"rpi3": 0.6, "rpi4": 0.9, "rpi5": 0.9}  # of the peak that llvm-mca knows
-_MULTIPLY_ADD = re.compile(r"\s(fmla|fmls|vfma|vmla)")
+_MULTIPLY_ADD = re.compile(r"\s(fmla|fmls|vfma|vmla|sdot|usdot|sadalp)")
 _TO_STACK = re.compile(r"\s(str|stp|stur|vst\w*|push)\b.*\bsp\b")
 
 
@@ -84,6 +85,22 @@ def test_no_sum_of_a_dense_kernel_leaves_its_register(board: str, which: str) ->
     assert spilled(loop) == []
 
 
+def integer_loop(which: str, board: str) -> list[str]:
+    target = dataclasses.replace(targets.load(board), cores=1)
+    given = integers.numbers(LAYERS[which], density=0.2)
+    choice = integers.chosen(LAYERS[which], given, target, block=4)
+    return inner_loop(kernels.assembly(implement_integer(choice, given).func, target))
+
+
+@pytest.mark.parametrize(
+    ("board", "instruction"), [("rpi4", "sadalp"), ("rpi5", "sdot"), ("graviton3", "usdot")]
+)
+def test_no_sum_of_bytes_leaves_its_register(board: str, instruction: str) -> None:
+    loop = integer_loop("3×3", board)
+    assert sum(f"\t{instruction}\t" in line for line in loop) == multiply_adds(loop) >= 16
+    assert spilled(loop) == []
+
+
 def share_of_peak(loop: list[str], board: str) -> float:
     core = str(targets.load(board).tvm["mcpu"])
     lines = [line.split("//")[0] for line in loop if not line.strip().startswith((".", "//"))]
@@ -106,3 +123,9 @@ def test_inner_loops_in_blocks_of_four_come_near_the_modelled_peak(which: str, b
 @pytest.mark.parametrize("board", SHARES)
 def test_dense_inner_loops_come_near_the_modelled_peak(board: str) -> None:
     assert share_of_peak(dense_loop(LAYERS["1×1"], board), board) >= SHARES[board]
+
+
+@pytest.mark.arm
+@pytest.mark.usefixtures("modelling")
+def test_dot_products_of_bytes_come_near_the_modelled_peak() -> None:
+    assert share_of_peak(integer_loop("1×1", "rpi5"), "rpi5") >= 0.95

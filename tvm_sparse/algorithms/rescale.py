@@ -53,6 +53,7 @@ def _word(numbers, row_of):
     """Return how the word of four filters is computed; `word` is that of a residual."""
     low, high = numbers.bounds
     zero, residual, dot = numbers.output.zero, numbers.residual, numbers.dot
+    saturating = numbers.saturating
     most = 0 if residual is None else int(256 * numbers.ratio.max()) + 1
 
     def byte(sum_of, o, j, factor, ratio, word):
@@ -62,14 +63,19 @@ def _word(numbers, row_of):
             steps = T.Cast("float32", steps - residual.zero) * ratio[o]
             total = total + rounding.nearest(steps, most, numbers.by_addition)
         scaled = rounding.real(total, numbers.counted) * factor[o]
-        inside = T.max(T.min(scaled, T.float32(high)), T.float32(low))
-        return rounding.byte(inside, zero + SIGN * dot.signed, numbers.by_addition)
+        if not saturating or high < 255 - zero:
+            scaled = T.min(scaled, T.float32(high))
+        if not saturating or low > -zero:
+            scaled = T.max(scaled, T.float32(low))
+        return rounding.byte(scaled, zero - SIGN * dot.signed, numbers.by_addition)
 
     def value(sum_of, w, factor, ratio, word):
         if residual is not None and dot.signed:
             word = T.bitwise_xor(word, T.int32(dot.flip))
         found = [byte(sum_of, w * BYTES + j, j, factor, ratio, word) for j in range(BYTES)]
-        return join4(*found) if numbers.by_addition else rounding.joined(*found)
+        if not numbers.by_addition:
+            return rounding.joined(*found)
+        return join4(*found, saturating=saturating)
 
     return value
 

@@ -12,6 +12,7 @@ conversions, of which ARM cores start few; any CPU gets the same bits, GPUs may 
 from tvm.script import tirx as T
 
 from tvm_sparse.integer import MAGIC, MAGIC_BITS, SMALL
+from tvm_sparse.octets import rounded
 
 
 def real(total, counted):
@@ -25,7 +26,7 @@ def nearest(value, most, by_addition):
     """Return the integer that is nearest to a float that is at most `most` away from 0."""
     if most >= SMALL or not by_addition:
         return T.Cast("int32", T.nearbyint(value))
-    return T.reinterpret("int32", value + T.float32(MAGIC)) - T.int32(MAGIC_BITS)
+    return T.reinterpret("int32", rounded(value) + T.float32(MAGIC)) - T.int32(MAGIC_BITS)
 
 
 def byte(value, zero, by_addition):
@@ -37,7 +38,7 @@ def byte(value, zero, by_addition):
     if not by_addition:
         return T.Cast("int32", T.nearbyint(value)) + zero
     even = zero - zero % 2
-    bits = T.reinterpret("int32", value + T.float32(MAGIC + even))
+    bits = T.reinterpret("int32", rounded(value) + T.float32(MAGIC + even))
     return bits + T.int32(1) if zero % 2 else bits
 
 
