@@ -29,6 +29,8 @@ _COMPUTE = 1.0  # the same without a permutation
 _ROW = 0.75  # cycles to multiply it with a row's input, and add
 _INDEX = 1.0  # cycles to find the input of a listed channel
 _STORE = 5.0  # cycles to store a vector of outputs
+_WEIGHT_LINE = 3.0  # cycles to stream a cache line of words that are read once
+_FAR_LINE = 0.6  # the same for each tile of rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,9 @@ def _kernel(layer: Layer, tile: NibbleTile, words: int | None, target: Target) -
     store = layer.positions * panels * vectors * _STORE
     parts = panels if tile.parallel == "panels" else tiles
     share = -(-parts // target.cores) / parts
-    nbytes = number * tile.filters * 4
-    far = tiles * nbytes / (target.gbytes * 1e9) if nbytes > target.l2 else 0.0
-    seconds = max((product + store) * share / (target.ghz * 1e9), far)
+    lines = number * tile.filters * 4 / target.line
+    far = 0.0
+    if lines * target.line > target.l2:
+        far = lines * (_WEIGHT_LINE if tiles == 1 else _FAR_LINE * tiles)
+    seconds = (max(product, far) + store) * share / (target.ghz * 1e9)
     return Kernel(tile=tile, plane=None, seconds=seconds)

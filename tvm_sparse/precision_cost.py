@@ -11,6 +11,7 @@ from tvm_sparse.precision import Precision
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
+_ROWS = (8, 4)  # filters of a register tile of words
 _HALF = 0.5  # of the bytes that memory brings, with weights of sixteen bits
 
 
@@ -32,9 +33,15 @@ def dense_seconds(layer: Layer, wanted: Precision, target: Target) -> float | No
         if layer.op != "linear":
             return None
         return nibble_choice.dense_kernel(layer, wanted.group, wanted.name, target).seconds
-    if words.objection(layer):
-        return None
-    return kernel.dense(words.word_layer(layer), target).seconds
+    return None if words.objection(layer) else _bytes(words.word_layer(layer), target)
+
+
+def _bytes(layer: Layer, target: Target) -> float:
+    """Return the seconds of an integer layer over words."""
+    if layer.depthwise:
+        return kernel.dense(layer, target).seconds
+    work = kernel.every_tap(layer, _ROWS[0])
+    return kernel.tiles(layer, work, target, _ROWS).seconds
 
 
 def _streaming(layer: Layer, target: Target) -> float:

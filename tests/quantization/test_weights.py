@@ -123,8 +123,3 @@ def test_weights_that_changed_after_rounding_stay_in_float_and_are_named() -> No
 def test_mistakes_say_what_was_expected(wanted: object, message: str) -> None:
     with pytest.raises((FormatError, ModelError), match=message):
         ts.quantize(NET, bits=wanted, example_inputs=(X,))
-
-
-@pytest.mark.parametrize("text", ["float32", "bfloat16", "float16", "int8", "int4-128"])
-def test_precisions_are_read_as_they_are_written(text: str) -> None:
-    assert str(Precision.parse(text)) == text
