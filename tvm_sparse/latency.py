@@ -37,10 +37,10 @@ class Latency:
     Parameters
     ----------
     seconds : float
-        The mean of the faster half of all rounds if it was measured.
+        If it was measured, of the rounds that nothing else disturbed.
     spread : float
-        Half of the range of these rounds as a share of their mean; of a prediction, how far
-        predictions of the same confidence were off, half of the time.
+        Half of the range of the faster half of all rounds, as a share of it; of a prediction, how
+        far predictions of the same confidence were off, half of the time.
     runs : int
         Measured rounds; 0 for a prediction.
     """

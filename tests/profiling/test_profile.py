@@ -14,7 +14,7 @@ import tvm_sparse as ts
 from tvm_sparse import targets
 from tvm_sparse.cli import app
 from tvm_sparse.errors import DatabaseError, ModelError
-from tvm_sparse.latency import Epilogue, LatencyTable
+from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable
 from tvm_sparse.layer import Layer
 from tvm_sparse.profiling import file
 from tvm_sparse.profiling.cells import Network
@@ -160,6 +160,20 @@ def test_operators_never_measured_are_guessed_by_their_size(profiled: Profiled) 
     name = softmax.key.split()[0]
     assert guess(f"{name} 1x64 1x64", table).seconds == pytest.approx(2 * softmax.seconds)
     assert guess("unheard_of 1x64 1x64", table).seconds > 0
+
+
+def test_attention_never_measured_is_guessed_by_its_multiply_adds() -> None:
+    cell = Cell(
+        key=f"attention {' '.join(['768x128'] * 4)}",
+        scheme=DENSE,
+        epilogue=Epilogue(0, 0),
+        seconds=266e-6,
+        spread=0.01,
+        runs=8,
+    )
+    found = guess(f"attention {' '.join(['384x197'] * 4)}", LatencyTable([cell]))
+    assert found.seconds == pytest.approx(266e-6 * (384 * 197**2) / (768 * 128**2))
+    assert not found.measured
 
 
 def test_the_command_line_goes_on_from_there(profiled: Profiled, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Relax runs one kernel after the other, so that their times add up. Layers are looked up, or
 predicted from the kernels that their weights will get; operators that are no layers are looked up,
-and guessed from the size of their outputs where they were never measured.
+and guessed from their shapes where they were never measured.
 """
 
 from __future__ import annotations
@@ -157,16 +157,20 @@ def _measured(
 def guess(key: str, table: LatencyTable) -> Latency:
     """Return about how long an operator takes, by those of the same name, else by all others.
 
-    Times go with the size of the output.
+    Times go with the size of the largest tensor, those of products with their multiply-adds.
     """
     others = [cell for cell in table.cells if not cell.terms]
     same = [cell for cell in others if cell.key.split()[0] == key.split()[0]]
-    rates = [cell.seconds / _size(cell.key) for cell in same or others]
+    rates = [cell.seconds / _work(cell.key) for cell in same or others]
     rate = float(np.median(rates)) if rates else 0.0
-    return Latency(seconds=rate * _size(key), spread=1.0)
+    return Latency(seconds=rate * _work(key), spread=1.0)
 
 
-def _size(key: str) -> int:
-    """Return how many numbers an operator's output has."""
-    sizes = key.split()[-1].split("x")
-    return math.prod(int(size) for size in sizes if size.isdigit())
+def _work(key: str) -> int:
+    """Return what an operator's time goes with, by its name and the shapes in its key."""
+    name, *shapes = key.split()
+    sizes = [[int(size) for size in shape.split("x") if size.isdigit()] for shape in shapes]
+    most = max((math.prod(size) for size in sizes), default=1)
+    if name.startswith("attention") and len(sizes) > 1:  # the keys are (channels, positions)
+        return most * sizes[1][-1]
+    return most * sizes[0][-1] if "matmul" in name and sizes else most

@@ -1,8 +1,9 @@
 """Rounds of measuring a network's kernels, until they agree.
 
 What else runs on the machine takes memory bandwidth and caches: it makes kernels slower, never
-faster, some more than others. So each kernel's time is the mean of the faster half of its rounds.
-Of whole networks, rounds that took a tenth longer than the fastest are left out.
+faster, some more than others. So each kernel's share of the whole is taken from the faster half of
+its rounds. Of the whole, rounds that took a tenth longer than the fastest are left out; kernels add
+up to the median of the others.
 """
 
 from __future__ import annotations
@@ -57,13 +58,14 @@ class Rounds(ABC):
 
     @property
     def seconds(self) -> Times:
-        """The mean of each kernel's faster half of rounds, shape (calls,)."""
-        return np.asarray(self._faster.mean(axis=0))
+        """The time of each kernel, shape (calls,)."""
+        shares = self._faster.mean(axis=0)
+        return np.asarray(shares * (np.median(self.sound.sum(axis=1)) / shares.sum()))
 
     @property
     def spreads(self) -> Times:
         """Half of the range of each faster half, as a share of its mean, shape (calls,)."""
-        return np.asarray(np.ptp(self._faster, axis=0) / 2 / self.seconds)
+        return np.asarray(np.ptp(self._faster, axis=0) / 2 / self._faster.mean(axis=0))
 
     @property
     def _faster(self) -> Times:
