@@ -12,6 +12,7 @@ from tvm_sparse.relay_passes.fold_quantization import FoldQuantization
 from tvm_sparse.relay_passes.narrow_indices import NarrowIndices
 from tvm_sparse.relay_passes.pack_for_gpu import PackForGpu
 from tvm_sparse.relay_passes.remove_dead_channels import RemoveDeadChannels
+from tvm_sparse.relay_passes.sink_transposes import SinkTransposes
 from tvm_sparse.relay_passes.tighten_loops import TightenLoops
 from tvm_sparse.schedules import gpu_rules
 from tvm_sparse.targets import Target
@@ -29,6 +30,7 @@ def lower(
         *(pipeline.halve() if halves else []),
         FoldQuantization(target, sparse),
         PackForGpu(target, sparse, decide),
+        SinkTransposes(),
         relax.transform.LegalizeOps(gpu_scans.LEGALIZE),
         relax.transform.AnnotateTIROpPattern(),
         relax.transform.FoldConstant(),

@@ -86,6 +86,9 @@ def test_linear_layers_on_nested_rows_are_sparse(device: Any) -> None:
     compiled = ts.build(model, "vulkan", example_inputs=(x,))
     assert all(row.is_sparse for row in compiled.report)
     assert (compiled(x) - model(x)).abs().max() < 1e-4 * model(x).abs().max()
+    assert compiled.mod is not None
+    called = set(re.findall(r"cls\.(\w+)\(", compiled.mod.script()))
+    assert {"fused_sparse_linear_add_gelu", "fused_sparse_linear1_add1_add2"} <= called
 
 
 @pytest.mark.parametrize("kind", ["cuda", "opencl", "metal"])
