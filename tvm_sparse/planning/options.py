@@ -134,9 +134,22 @@ def _quantization(place: Place, table: LatencyTable) -> float:
     Nothing is to be done where the layer before it is int8 too: a plan then is faster than
     predicted.
     """
-    words = {(layer.input, -(-layer.channels // BYTES)) for layer, _ in place.integers}
-    sizes = (math.prod(positions) * channels for positions, channels in words)
-    return sum(guess(f"quantize {size}", table).seconds for size in sizes)
+    seconds = 0.0
+    for read in {_read(layer) for layer, _ in place.integers}:
+        known = table.measured(read, epilogue=Epilogue(0, 0)) or guess(read, table)
+        seconds += known.seconds
+    return seconds
+
+
+def _read(layer: Layer) -> str:
+    """Return what a table calls the quantization of what a layer reads."""
+    words = -(-layer.channels // BYTES)
+    if layer.op == "linear":
+        rows = math.prod(layer.input)
+        return f"quantize {layer.channels}x{rows} {words}x{rows}"
+    batch, *image = layer.input
+    shapes = ("x".join(map(str, (batch, c, *image))) for c in (layer.channels, words))
+    return " ".join(["quantize", *shapes])
 
 
 def _option(layer: Layer, scheme: Scheme, seconds: float, measured: bool) -> Option:

@@ -6,6 +6,8 @@ weights are rounded, and every tensor that can be bytes is, with one scale for a
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 import tvm
@@ -24,8 +26,8 @@ _BYTES = Bytes(scale=1 / 32, zero=0)
 _MOST = 127
 
 
-def quantized(mod: tvm.IRModule) -> tvm.IRModule:
-    """Return a simplified module whose layers are int8, all that can be.
+def quantized(mod: tvm.IRModule, skip: Collection[str] = ()) -> tvm.IRModule:
+    """Return a simplified module whose layers are int8, all that can be but those to skip.
 
     Before::
 
@@ -37,7 +39,7 @@ def quantized(mod: tvm.IRModule) -> tvm.IRModule:
     """
     mod = relax.transform.ToNonDataflow()(mod)
     uses = expr.Uses(mod["main"])
-    points = quantization_points.find(uses, record.names(mod))
+    points = quantization_points.find(uses, record.names(mod), frozenset(skip))
     weights = {}
     for var, layer in points.layers.items():
         value = uses.constant(uses.values[var].args[1])

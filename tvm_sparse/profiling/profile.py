@@ -19,7 +19,7 @@ from tvm_sparse.profiling.cells import Network, unknown
 from tvm_sparse.profiling.in_place import InPlace
 from tvm_sparse.profiling.lowered import Lowered, lower
 from tvm_sparse.profiling.predictor import Predictor, measured
-from tvm_sparse.profiling.prune_constants import prune_constants
+from tvm_sparse.profiling.prune_constants import found_layers, prune_constants
 from tvm_sparse.profiling.read import read
 from tvm_sparse.profiling.sampling import Place
 from tvm_sparse.relay_passes import pipeline
@@ -174,7 +174,10 @@ class _Session:
         for name, place in places.items():
             place.pending = sampling.missing(place, self.table, wanted[name])
         self._measure(list(places.values()), "coarse grid")
-        for turn in range(_FINER if self.bits == 32 else 0):
+        if self.bits < 32:
+            self._measure_borders()
+            return
+        for turn in range(_FINER):
             if self._over or not self._refine(places, wanted):
                 break
             self._measure(list(places.values()), f"finer grid {turn + 1}")
@@ -241,6 +244,18 @@ class _Session:
             self._run(batch)
         self._say(stage, total - sum(len(place.pending) for place in places), total)
 
+    def _measure_borders(self) -> None:
+        """Measure what makes bytes of floats and floats of bytes: every second layer is int8."""
+        mod = prune_constants(self.mod, lambda layer: DENSE)
+        names = [layer.name for layer in found_layers(mod)]
+        for turn in (0, 1):
+            lowered = lower(integers.quantized(mod, names[turn::2]), self.target, sparse=False)
+            others = [call for call in lowered.calls if call.layer is None]
+            wanted = unknown(others, {}, self.table)
+            if wanted and not self._over:
+                self._say(f"borders of int8 layers, network {turn + 1}", turn, 2)
+                self._run([Network(schemes={}, rounds=self.kernels.build(lowered, wanted))])
+
     def _build(self, schemes: Mapping[str, Scheme]) -> Network:
         schemes = {name: replace(one, bits=self.bits) for name, one in schemes.items()}
         lowered = self._lowered(schemes)
@@ -269,7 +284,7 @@ class _Session:
         """Keep the times of a network, unless it hardly ran."""
         if len(network.rounds.rounds) < min(_FEWEST, _ROUNDS[0]):
             return
-        found = network.cells()
+        found = [cell for cell in network.cells() if network.schemes or not cell.terms]
         self.writer.add(found)
         for cell in found:
             self.table.add(cell)
