@@ -47,6 +47,7 @@ def test_build_writes_a_library_that_report_explains(program: Path, tmp_path: Pa
     assert "block-8x1@" in shown.stdout
     content = json.loads(run("report", str(library), "--json").stdout)
     assert content["layers"][0]["weight"] == [32, 16, 3, 3]
+    assert content["sizes"]["dense_float32"] == 4 * 32 * 16 * 3 * 3
     assert content["footprint"]["activations"] == 32 * 28 * 28 * 4
     assert "no layout conversions between kernels\nmemory: 98 KiB of activations" in shown.stdout
 
