@@ -14,6 +14,7 @@ from support import quantized_modules
 from support.quantized_modules import Joined, Residual
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend.torch_quantized_modules import spell_modules
+from tvm_sparse.frontend.torch_quantized_programs import register
 
 LAYERS = ["module.0", "module.2.conv", "module.3.left", "module.3.right", "module.5", "module.8"]
 
@@ -46,7 +47,7 @@ def assert_within_a_step(compiled: ts.Compiled, model: nn.Module, x: torch.Tenso
 
 def test_quantized_modules_give_the_same_bytes() -> None:
     model, x = network()
-    compiled = ts.build(model, example_inputs=(x,))
+    compiled = ts.build(model, example_inputs=(x,), database=False)
     assert_within_a_step(compiled, model, x)
     assert [row.name for row in compiled.report] == LAYERS
 
@@ -57,7 +58,7 @@ def test_quantized_programs_are_read_from_files(tmp_path: Path) -> None:
     names = {str(node.target) for node in program.graph.nodes}
     assert "quantized_decomposed.dequantize_per_channel.default" in names
     torch.export.save(program, tmp_path / "program.pt2")
-    compiled = ts.build(tmp_path / "program.pt2")
+    compiled = ts.build(tmp_path / "program.pt2", database=False)
     assert_within_a_step(compiled, model, x)
     assert [row.name for row in compiled.report] == LAYERS
 
@@ -69,6 +70,7 @@ def test_ranges_that_are_narrower_than_bytes_are_clipped() -> None:
             y: torch.Tensor = ops.dequantize_per_tensor(ops.quantize_per_tensor(x, *given), *given)
             return y
 
+    register()
     x = torch.linspace(-3, 3, 64)
     torch.testing.assert_close(ts.build(Narrow(), example_inputs=(x,))(x), Narrow()(x))
 
@@ -93,5 +95,6 @@ def test_operators_without_known_scales_are_refused() -> None:
             )
             return y
 
+    register()
     with pytest.raises(ModelError, match="scales must be known before the model runs"):
         ts.build(PerToken(), example_inputs=(torch.rand(2, 8),))

@@ -1,4 +1,4 @@
-"""One integer model gives the same bits on every CPU."""
+"""One integer model gives the same bits on every CPU and GPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import tvm_sparse as ts
-from support import models, programs
+from support import lavapipe, models, programs
 from tvm_sparse import targets
 
 
@@ -76,3 +76,9 @@ def test_a_board_gives_the_same_bits(
     path = compiled.export(tmp_path / "model", kind="executable")
     (y,) = programs.outputs(path, [model[1].numpy()], 1, target=board)
     np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.vulkan
+def test_a_gpu_gives_the_same_bits(model: tuple[Any, Tensor], expected: Any) -> None:
+    lavapipe.device()
+    np.testing.assert_array_equal(ts.build(model[0], "vulkan")(model[1]).numpy(), expected)
