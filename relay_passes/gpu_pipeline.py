@@ -76,11 +76,6 @@ def pipeline_of(
     halves : bool
         Whether to compute in fp16, on devices that do; sums stay floats.
     """
-
-    @tvm.transform.module_pass(opt_level=0, name="tvm_sparse_gpu")
-    def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
-        profile = scope.current(target)
-        with profile.to_tvm():
-            return tvm.transform.Sequential(passes(profile, sparse, decide, halves))(mod)
-
-    return run
+    return scope.whole(
+        "tvm_sparse_gpu", target, lambda profile: passes(profile, sparse, decide, halves)
+    )

@@ -129,11 +129,6 @@ def pipeline(
     halves : bool
         Whether to compute in fp16, on targets that multiply and add halves.
     """
-
-    @tvm.transform.module_pass(opt_level=0, name="tvm_sparse")
-    def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
-        profile = scope.current(target)
-        with profile.to_tvm():
-            return tvm.transform.Sequential(passes(profile, sparse, decide, halves))(mod)
-
-    return run
+    return scope.whole(
+        "tvm_sparse", target, lambda profile: passes(profile, sparse, decide, halves)
+    )

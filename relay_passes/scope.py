@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tvm
 
 from tvm_sparse import targets
@@ -25,6 +27,20 @@ def current(target: Target | None) -> Target:
             "no target: pass one to the pass, or apply it inside `with tvm.target.Target(...):`"
         )
     return targets.load(scope)
+
+
+def whole(
+    name: str, target: Target | None, passes: Callable[[Target], list[tvm.transform.Pass]]
+) -> tvm.transform.Pass:
+    """Return a pass that runs those for a target, in its scope; see `current`."""
+
+    @tvm.transform.module_pass(opt_level=0, name=name)
+    def run(mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
+        profile = current(target)
+        with profile.to_tvm():
+            return tvm.transform.Sequential(passes(profile))(mod)
+
+    return run
 
 
 class ForTarget:

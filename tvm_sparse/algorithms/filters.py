@@ -14,13 +14,27 @@ from tvm_sparse.rows import RowBlocks
 from tvm_sparse.tile import PanelTile
 
 
-def dense(layer: Layer, tile: PanelTile):
+def add_product(total, x, weight):
+    """Return a sum and a product of floats."""
+    return total + weight * x
+
+
+def dense(layer: Layer, tile: PanelTile, dtype="float32", add=add_product):
     """Return the algorithm over all channels.
+
+    Parameters
+    ----------
+    layer : Layer
+    tile : PanelTile
+    dtype : str
+        Of inputs and weights; sums and outputs are float32.
+    add : callable
+        Takes a sum, an input and a weight, and returns the sum with their product.
 
     Returns
     -------
     PrimFunc
-        Of (X, values (panels, channels, tile.filters) float32, Y).
+        Of (X, values (panels, channels, tile.filters) of dtype, Y).
     """
     x_shape, y_shape, rows, panels, channels = sizes(layer, tile)
     panel = T.int64(tile.filters)
@@ -28,8 +42,8 @@ def dense(layer: Layer, tile: PanelTile):
 
     @T.prim_func(s_tir=True, private=True)
     def dense_linear(
-        X: T.Buffer(x_shape, "float32"),
-        values: T.Buffer((panels, channels, panel), "float32"),
+        X: T.Buffer(x_shape, dtype),
+        values: T.Buffer((panels, channels, panel), dtype),
         Y: T.Buffer(y_shape, "float32"),
     ):
         T.func_attr({"tirx.noalias": True, "op_pattern": 4})
@@ -40,19 +54,21 @@ def dense(layer: Layer, tile: PanelTile):
                 T.sblock_attr({"tvm_sparse.panel": attrs})
                 with T.init():
                     A[vm, vo] = T.float32(0)
-                A[vm, vo] = A[vm, vo] + values[vo // panel, vk, vo % panel] * read(X, vm, vk)
+                A[vm, vo] = add(A[vm, vo], read(X, vm, vk), values[vo // panel, vk, vo % panel])
         store(A, Y)
 
     return dense_linear
 
 
-def sparse(layer: Layer, tile: PanelTile, row_blocks: RowBlocks):
+def sparse(layer: Layer, tile: PanelTile, row_blocks: RowBlocks, dtype="float32", add=add_product):
     """Return the algorithm over row blocks of `tile.filters` filters, in filter order.
+
+    Other parameters as `dense`.
 
     Returns
     -------
     PrimFunc
-        Of (X, values (taps, tile.filters) float32, channel (taps,) int32,
+        Of (X, values (taps, tile.filters) of dtype, channel (taps,) int32,
         ptr (panels + 1,) int64, Y).
     """
     x_shape, y_shape, rows, panels, _ = sizes(layer, tile)
@@ -62,8 +78,8 @@ def sparse(layer: Layer, tile: PanelTile, row_blocks: RowBlocks):
 
     @T.prim_func(s_tir=True, private=True)
     def sparse_linear(
-        X: T.Buffer(x_shape, "float32"),
-        values: T.Buffer((taps, panel), "float32"),
+        X: T.Buffer(x_shape, dtype),
+        values: T.Buffer((taps, panel), dtype),
         channel: T.Buffer((taps,), "int32"),
         ptr: T.Buffer((panels + 1,), "int64"),
         Y: T.Buffer(y_shape, "float32"),
@@ -78,8 +94,10 @@ def sparse(layer: Layer, tile: PanelTile, row_blocks: RowBlocks):
                 with T.init():
                     A[vm, vo] = T.float32(0)
                 if vk < ptr[vo // panel + 1] - ptr[vo // panel]:
-                    A[vm, vo] = A[vm, vo] + values[ptr[vo // panel] + vk, vo % panel] * read(
-                        X, vm, T.Cast("int64", channel[ptr[vo // panel] + vk])
+                    A[vm, vo] = add(
+                        A[vm, vo],
+                        read(X, vm, T.Cast("int64", channel[ptr[vo // panel] + vk])),
+                        values[ptr[vo // panel] + vk, vo % panel],
                     )
         store(A, Y)
 

@@ -16,8 +16,8 @@ LIMITS = (
 )
 
 
-def to_json(rows: Sequence[CycleRow]) -> dict[str, Any]:
-    """Return the rows, and what the model leaves out, as plain data."""
+def to_json(rows: Sequence[Any]) -> dict[str, Any]:
+    """Return rows that have a ratio, and what the model leaves out, as plain data."""
     return {"limits": LIMITS, "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}
 
 
@@ -25,9 +25,14 @@ def markdown(rows: Sequence[CycleRow]) -> str:
     """Return a table, a line for each set and scheme, and what the model leaves out."""
     titles = ["case", "pruned", "zeros", "target", "sparse Mcycles", "own dense", "× own dense"]
     titles += ["of FMA peak on non-zeros", "inner loop", "dense inner loop"]
+    return written(titles, [_cells(row) for row in rows], summary(rows, "sparse", "own dense"))
+
+
+def written(titles: list[str], cells: Sequence[list[str]], below: Sequence[str]) -> str:
+    """Return a table, what stands below it, and what the model leaves out."""
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
-    return "\n".join([*lines, "", *_summary(rows), "", LIMITS])
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([*lines, "", *below, "", LIMITS])
 
 
 def _cells(row: CycleRow) -> list[str]:
@@ -45,17 +50,26 @@ def _cells(row: CycleRow) -> list[str]:
     ]
 
 
-def _summary(rows: Sequence[CycleRow]) -> list[str]:
-    """Return one line a set, scheme and target: ratios, and that of all occurrences together."""
+def summary(rows: Sequence[Any], ours: str, over: str) -> list[str]:
+    """Return one line a set, scheme and target: ratios, and that of all occurrences together.
+
+    Parameters
+    ----------
+    rows : sequence of row
+    ours : str
+        The attribute that holds the cycles of which the ratio is a multiple.
+    over : str
+        What is compared with.
+    """
     lines = []
     for key in dict.fromkeys((row.set, row.scheme, row.target) for row in rows):
         group = [row for row in rows if (row.set, row.scheme, row.target) == key]
         ratios = [row.ratio for row in group]
+        cycles = [row.number * getattr(row, ours) for row in group]
         mean = np.exp(np.mean(np.log(ratios)))
-        dense = sum(row.number * row.dense for row in group)
-        sparse = sum(row.number * row.sparse for row in group)
         lines.append(
             f"- {key[0]}, {key[1]}, {key[2]}: {len(group)} case{'s' * (len(group) > 1)}, "
-            f"{mean:.2f}× own dense (worst {min(ratios):.2f}×), {dense / sparse:.2f}× together"
+            f"{mean:.2f}× {over} (worst {min(ratios):.2f}×), "
+            f"{np.average(ratios, weights=cycles):.2f}× together"
         )
     return lines
