@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -36,6 +37,19 @@ def test_a_loaded_model_gives_the_same_results_and_report(
     assert str(loaded.report) == str(compiled.report)
     assert (loaded.inputs, loaded.outputs) == (compiled.inputs, compiled.outputs)
     assert loaded.outputs[0].shape == (1, 32, 12, 12)
+
+
+def test_a_model_that_nobody_holds_leaves_memory(
+    compiled: ts.Compiled, x: np.ndarray, tmp_path: Path
+) -> None:
+    path = compiled.export(tmp_path / "model.so")
+    loaded = ts.load(path)
+    y = loaded(x)
+    assert str(path) in Path("/proc/self/maps").read_text()
+    del loaded
+    gc.collect()
+    assert str(path) not in Path("/proc/self/maps").read_text()
+    np.testing.assert_array_equal(y, compiled(x))
 
 
 def test_the_stock_runtime_alone_runs_the_file(

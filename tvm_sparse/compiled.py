@@ -211,7 +211,7 @@ def load(path: str | os.PathLike[str]) -> Compiled:
     _demand_machine(description)
     try:
         with link.quiet_stderr():
-            library = tvm.runtime.load_module(str(file.resolve()))
+            library = link.load(file.resolve())
     except (OSError, RuntimeError, ValueError) as error:
         raise ArtifactError(
             f"TVM {tvm.__version__} cannot load {file} (exported with TVM "

@@ -1,4 +1,4 @@
-"""Link compiled code to a shared library: for this machine, or for another.
+"""Link compiled code to a shared library, for this machine or for another; and load it.
 
 For another machine ziglang's linker serves, which pip installs and which asks for no files of that
 machine; else a cross linker of the system.
@@ -65,6 +65,16 @@ def library(executable: Any, path: Path, triple: str = "") -> None:
     except (RuntimeError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or error
         raise ArtifactError(f"cannot link {path.name}: {said}") from error
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Return a linked library, which leaves memory with the last of its functions.
+
+    TVM's own ``load_module`` keeps every library until the process ends, and so its weights.
+    """
+    import tvm_ffi
+
+    return tvm_ffi.load_module(path, keep_module_alive=False)
 
 
 def _compiler() -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import tvm
 from tvm.s_tir import meta_schedule as ms
 
 from support import tuning
-from tvm_sparse.tuning import candidate, sampling
+from tvm_sparse.tuning import candidate, sampling, worker
 from tvm_sparse.tuning.space import Sample
 from tvm_sparse.tuning.task import Task
 
@@ -32,3 +33,15 @@ def test_candidates_are_timed_once_their_output_equals_the_defaults(tmp_path: Pa
     np.save(expected, np.load(expected) * np.float32(1.001))
     with pytest.raises(ValueError, match=r"wrong output: relative error 1.0e-03"):
         measured(tmp_path, task, task.default)
+
+
+def test_a_worker_keeps_no_library_that_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tvm.runtime, "load_module", tvm.runtime.load_module)  # restored at the end
+    worker.release_libraries()
+    task = tuning.task()
+    candidate.begin(tmp_path, [task])
+    measured(tmp_path, task, task.default)
+    gc.collect()
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()

@@ -11,6 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tvm
+
+from tvm_sparse import link
+
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 _SHARE = 0.5  # of the machine's memory that one worker may use
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -21,12 +25,19 @@ def prepare(folder: Path) -> None:
 
     It ends with its parent, however that ends. It leaves Ctrl-C to it: what was begun is finished.
     Beyond half of the memory it gets no more, and is the first to be killed where none is left.
-    Temporary files go into the folder, which is removed even if the worker is killed.
+    Temporary files go into the folder, which is removed even if the worker is killed. Libraries
+    that ran leave memory.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     _limit_memory(int(_SHARE * memory()))
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    release_libraries()
+
+
+def release_libraries() -> None:
+    """Let MetaSchedule's runner, which calls ``tvm.runtime.load_module``, keep no library."""
+    tvm.runtime.load_module = link.load
 
 
 def plainly(function: Callable[..., Any], *args: Any) -> Any:
