@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tvm_sparse.errors import DatabaseError
@@ -65,6 +67,14 @@ def test_repeated_measurements_are_averaged_and_their_difference_is_spread() -> 
     table = LatencyTable([cell(CONV, "dense@1", 2.0), cell(CONV, "dense@1", 3.0)])
     (one,) = table.cells
     assert (one.seconds, one.spread, one.runs) == (2.5, 0.2, 6)
+
+
+def test_the_steadier_of_two_measurements_counts_more() -> None:
+    disturbed = replace(cell(CONV, "dense@1", 3.0), spread=0.2)
+    calm = replace(cell(CONV, "dense@1", 2.0), spread=0.02)
+    (one,) = LatencyTable([disturbed, calm]).cells
+    assert one.seconds == pytest.approx(2.0 + 1 / 101)  # by the squares of the spreads
+    assert one.spread < 0.06
 
 
 def test_a_layer_that_cannot_be_pruned_has_one_cell() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import hypot, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from tvm_sparse.scheme import Scheme
 
 DENSE = Scheme(format="dense")
 _ALIKE = 0.02  # densities that differ by less, relatively, are one
+_LEAST_SPREAD = 0.01  # that is believed
 
 
 class Epilogue(NamedTuple):
@@ -136,7 +138,7 @@ class LatencyTable:
         return len(self.cells)
 
     def add(self, cell: Cell) -> None:
-        """Add a measurement; another one of the same cell is averaged with it, by rounds."""
+        """Add a measurement; another one of the same cell is averaged with it."""
         known = self._cells.setdefault((cell.key, cell.epilogue), {})
         other = known.get(cell.scheme)
         known[cell.scheme] = cell if other is None else _together(other, cell)
@@ -222,9 +224,11 @@ def canonical(layer: Layer, scheme: Scheme) -> Scheme:
 
 
 def _together(first: Cell, second: Cell) -> Cell:
-    """Return two measurements of one cell as one."""
+    """Return two measurements of one cell as one: the steadier counts more, as variances tell."""
+    sure = [one.runs / max(one.spread, _LEAST_SPREAD) ** 2 for one in (first, second)]
+    share = sure[0] / sum(sure)
+    seconds = share * first.seconds + (1 - share) * second.seconds
+    apart = sqrt(share * (1 - share)) * abs(first.seconds - second.seconds) / seconds
+    spread = hypot(sqrt(share) * first.spread, sqrt(1 - share) * second.spread)
     runs = first.runs + second.runs
-    seconds = (first.seconds * first.runs + second.seconds * second.runs) / runs
-    apart = abs(first.seconds - second.seconds) / 2 / seconds
-    spread = max(first.spread, second.spread, apart)
-    return replace(second, seconds=seconds, spread=spread, runs=runs)
+    return replace(second, seconds=seconds, spread=max(spread, apart), runs=runs)

@@ -14,6 +14,9 @@ POINTWISE = Layer(op="conv2d", weight=(32, 16, 1, 1), input=(1, 9, 9))
 DEPTHWISE = Layer(op="conv2d", weight=(32, 1, 3, 3), input=(1, 9, 9), groups=32)
 
 
+LAST = Epilogue(0, 1)
+
+
 def names(schemes: list[Scheme]) -> list[str]:
     return [str(scheme).removesuffix("/32") for scheme in schemes]
 
@@ -71,3 +74,13 @@ def test_layers_of_one_kind_take_different_schemes_at_once() -> None:
     assert [first[name] for name in "abc"] == pending[:3]
     assert second["a"] == pending[3] and place.pending == []
     assert second["b"] != second["c"]
+
+
+def test_unsteady_cells_are_asked_for_again_the_worst_first() -> None:
+    spreads = {"dense@1.0": 0.06, "one_by_n-4@0.2": 0.2, "one_by_n-8@0.2": 0.05}
+    cells = [
+        Cell(key="", scheme=Scheme.parse(name), epilogue=LAST, seconds=1.0, spread=spread, runs=8)
+        for name, spread in (*spreads.items(), ("one_by_n-4@0.2/8", 0.2))
+    ]
+    assert names(sampling.unsteady(cells, 0.05, 32)) == ["one_by_n-4@0.2", "dense@1.0"]
+    assert sampling.unsteady(cells, 0.2, 8) == []

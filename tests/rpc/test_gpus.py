@@ -33,6 +33,7 @@ def test_kernels_are_timed_on_a_gpu_elsewhere(
 ) -> None:
     monkeypatch.setattr("tvm_sparse.profiling.profile._ROUNDS", (1, 1))
     monkeypatch.setattr("tvm_sparse.profiling.profile._FINER", 0)
+    monkeypatch.setattr("tvm_sparse.profiling.profile._AGAIN", 0)
     table = ts.profile(
         tuning.model(),
         "vulkan",

@@ -74,6 +74,7 @@ def test_a_profile_by_ssh_is_of_kernels_alone(
 ) -> None:
     monkeypatch.setattr("tvm_sparse.profiling.profile._ROUNDS", (2, 2))
     monkeypatch.setattr("tvm_sparse.profiling.profile._FINER", 0)
+    monkeypatch.setattr("tvm_sparse.profiling.profile._AGAIN", 0)
     torch.manual_seed(0)
     layers = [nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 4, 1), nn.Softmax(1)]
     table = ts.profile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable, canonical
 from tvm_sparse.profiling.lowered import Called
@@ -31,13 +32,17 @@ class Network:
 
 
 def unknown(
-    calls: Sequence[Called], schemes: Mapping[str, Scheme], table: LatencyTable
+    calls: Sequence[Called],
+    schemes: Mapping[str, Scheme],
+    table: LatencyTable,
+    spread: float = inf,
 ) -> list[Called]:
-    """Return the calls that a table does not know, those that would be one cell once."""
+    """Return the calls that a table does not know up to a spread, those of one cell once."""
     found: dict[tuple[str, Scheme, Epilogue], Called] = {}
     for call in calls:
         cell = cell_of(call, schemes, 1.0, 0.0, 1)
-        if table.measured(cell.key, cell.scheme, cell.epilogue) is None:
+        known = table.measured(cell.key, cell.scheme, cell.epilogue)
+        if known is None or known.spread > spread:
             found.setdefault((cell.key, cell.scheme, cell.epilogue), call)
     return list(found.values())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ _FEWEST = 2  # rounds from which something is kept
 _TOGETHER = 3  # networks that run in turns
 _ERROR = 0.1  # of the predictor, from which finer samples are wanted
 _FINER = 2  # times that these are looked for
+_UNSTEADY = 0.05  # spread of a cell, from which it is measured once more, later
+_AGAIN = 2  # times that this is done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,8 @@ def profile(
 
     The model is built again and again with other zeros, and its kernels are measured inside of it:
     each finds in the caches what it will find in use. Layers of one kind share measurements. After
-    a coarse grid of densities, more are measured where a predictor errs by more than 10 %.
+    a coarse grid of densities, more are measured where a predictor errs by more than 10 %; at the
+    end, cells whose rounds differ are measured once more.
 
     On boards each kernel is measured alone, its constants out of the caches; the table's provenance
     says ``kernels``: ``alone`` or ``in place``.
@@ -176,11 +180,33 @@ class _Session:
         self._measure(list(places.values()), "coarse grid")
         if self.bits < 32:
             self._measure_borders()
-            return
+        else:
+            self._measure_finer(places, wanted)
+        self._measure_again(places)
+
+    def _measure_finer(
+        self,
+        places: Mapping[tuple[str, Epilogue], Place],
+        wanted: Mapping[tuple[str, Epilogue], list[Scheme]],
+    ) -> None:
+        """Measure finer samples where the predictor errs."""
         for turn in range(_FINER):
             if self._over or not self._refine(places, wanted):
                 break
             self._measure(list(places.values()), f"finer grid {turn + 1}")
+
+    def _measure_again(self, places: Mapping[tuple[str, Epilogue], Place]) -> None:
+        """Measure cells once more whose rounds differ.
+
+        What disturbed them lasted longer than all of their rounds, and may be over.
+        """
+        for turn in range(_AGAIN):
+            for name, place in places.items():
+                cells = [cell for cell in self.table.cells if (cell.key, cell.epilogue) == name]
+                place.pending = sampling.unsteady(cells, _UNSTEADY, self.bits)
+            if not any(place.pending for place in places.values()):
+                break
+            self._measure(list(places.values()), f"unsteady cells again {turn + 1}", _UNSTEADY)
 
     @property
     def _over(self) -> bool:
@@ -231,15 +257,15 @@ class _Session:
             place.pending = sampling.finer(mine, _ERROR)
         return any(place.pending for place in places.values())
 
-    def _measure(self, places: Sequence[Place], stage: str) -> None:
-        """Build and run networks until nothing is pending."""
+    def _measure(self, places: Sequence[Place], stage: str, spread: float = inf) -> None:
+        """Build and run networks until nothing is pending; see `unknown` for the spread."""
         total = sum(len(place.pending) for place in places)
         while any(place.pending for place in places) and not self._over:
             done = total - sum(len(place.pending) for place in places)
             batch: list[Network] = []
             while len(batch) < _TOGETHER and any(place.pending for place in places):
                 self._say(f"{stage}: building network {self.built + 1}", done, total)
-                batch.append(self._build(sampling.assign(places, self.built)))
+                batch.append(self._build(sampling.assign(places, self.built), spread))
             self._say(f"{stage}: running {len(batch)} networks", done, total)
             self._run(batch)
         self._say(stage, total - sum(len(place.pending) for place in places), total)
@@ -256,11 +282,11 @@ class _Session:
                 self._say(f"borders of int8 layers, network {turn + 1}", turn, 2)
                 self._run([Network(schemes={}, rounds=self.kernels.build(lowered, wanted))])
 
-    def _build(self, schemes: Mapping[str, Scheme]) -> Network:
+    def _build(self, schemes: Mapping[str, Scheme], spread: float) -> Network:
         schemes = {name: replace(one, bits=self.bits) for name, one in schemes.items()}
         lowered = self._lowered(schemes)
         self.built += 1
-        wanted = unknown(lowered.calls, schemes, self.table)
+        wanted = unknown(lowered.calls, schemes, self.table, spread)
         return Network(schemes=schemes, rounds=self.kernels.build(lowered, wanted))
 
     def _run(self, batch: Sequence[Network]) -> None:

@@ -5,13 +5,13 @@ Zhang et al., "nn-Meter", MobiSys 2021, for sampling finer around what is predic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tvm_sparse import formats
-from tvm_sparse.latency import DENSE, Epilogue, LatencyTable, canonical
+from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable, canonical
 from tvm_sparse.layer import Layer
 from tvm_sparse.scheme import Scheme
 
@@ -113,6 +113,12 @@ def finer(known: Mapping[Scheme, float], most: float) -> list[Scheme]:
                 if _is_new(middle, known):
                     found[middle] = max(found.get(middle, 0.0), error)
     return sorted(found, key=lambda scheme: -found[scheme])
+
+
+def unsteady(cells: Iterable[Cell], most: float, bits: int) -> list[Scheme]:
+    """Return the schemes of cells of so many bits whose spread is over `most`, the worst first."""
+    found = [cell for cell in cells if cell.spread > most and cell.scheme.bits == bits]
+    return [cell.scheme for cell in sorted(found, key=lambda cell: -cell.spread)]
 
 
 def assign(places: Sequence[Place], number: int) -> dict[str, Scheme]:

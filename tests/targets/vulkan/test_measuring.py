@@ -90,6 +90,7 @@ def test_a_profile_plans_a_network_for_the_device(
 ) -> None:
     monkeypatch.setattr("tvm_sparse.profiling.profile._ROUNDS", (1, 1))
     monkeypatch.setattr("tvm_sparse.profiling.profile._FINER", 0)
+    monkeypatch.setattr("tvm_sparse.profiling.profile._AGAIN", 0)
     torch.manual_seed(0)
     middle = [nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Flatten(2), nn.Linear(36, 64)]
     net = nn.Sequential(nn.Conv2d(4, 16, 1), *middle, nn.Linear(64, 8)).eval()
