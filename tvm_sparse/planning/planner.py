@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tvm_sparse import targets
 from tvm_sparse.errors import PlanError
 from tvm_sparse.latency import DENSE, LatencyTable
-from tvm_sparse.planning import curves, network, options, sensitivity, strategies, weights
+from tvm_sparse.planning import curves, exchange, network, options, sensitivity, strategies, weights
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.cache import Cache
 from tvm_sparse.planning.frontier import frontier
@@ -149,6 +149,23 @@ class Planner:
             tell=self.progress,
         )
         return self._plan(choose(task), wanted, strategy, time.perf_counter() - begin)
+
+    def exchanged(self, plan: Plan, seconds: float) -> Plan:
+        """Return a plan like one of this planner's, predicted to take about so many seconds.
+
+        Few layers get other densities, see `tvm_sparse.planning.exchange`.
+        """
+        problem, begin = self.problem, time.perf_counter()
+        found = exchange.exchanged(problem, self._chosen(plan), seconds)
+        took = plan.search_seconds + time.perf_counter() - begin
+        return self._plan(found, Budget.parse(plan.budget), plan.strategy, took)
+
+    def _chosen(self, plan: Plan) -> Selection:
+        """Return the selection that a plan was made of; what a chain gets, its last layer gets."""
+        return tuple(
+            [option.scheme for option in slot.options].index(plan.layers[slot.names[-1]].scheme)
+            for slot in self.problem.slots
+        )
 
     def front(self, points: int = 60) -> list[tuple[float, float]]:
         """Return the least error for each time: (seconds of the network, error), fastest first."""
