@@ -154,6 +154,7 @@ class Shared:
             bits=plan.bits,
             calibration=self.images.sample(plan.images),
             errors=plan.errors,  # type: ignore[arg-type]
+            method=self.config.prune.method,
             cache=self.folder.path / "sensitivities.jsonl",
             overhead=self.overhead,
             progress=self.tell,
