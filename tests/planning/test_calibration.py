@@ -10,7 +10,7 @@ from torch import nn
 import tvm_sparse as ts
 from tvm_sparse.planning.cache import Cache
 from tvm_sparse.planning.calibration import Stitched, fingerprint, output_errors, weights
-from tvm_sparse.planning.pruned import Pruned
+from tvm_sparse.planning.pruned import Pruned, regular
 from tvm_sparse.pruning.hessians import collect
 from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.scheme import Scheme
@@ -100,7 +100,7 @@ def test_a_stitched_network_is_the_pruned_one_with_statistics_of_the_batch() -> 
 def test_a_fit_makes_up_for_what_magnitude_pruning_loses() -> None:
     model = Answers().eval()
     names = ["plain", "grouped", "signal", "linear"]
-    hessians = collect(model, names, [X])
+    hessians = regular(collect(model, names, [X]))
     fitted = Pruned(weights(model), hessians)
     plain, after = (output_errors(model, X, names, one) for one in (None, fitted))
     for name in names:
@@ -115,7 +115,7 @@ def test_a_fit_makes_up_for_what_magnitude_pruning_loses() -> None:
 
 def test_a_network_is_stitched_of_fitted_weights() -> None:
     model = Answers().eval()
-    fitted = Pruned(weights(model), collect(model, ["plain", "linear"], [X]))
+    fitted = Pruned(weights(model), regular(collect(model, ["plain", "linear"], [X])))
     stitched, schemes = Stitched(model, X, pruned=fitted), {"plain": SCHEME, "linear": SCHEME}
     other = copy.deepcopy(model)
     with torch.no_grad():

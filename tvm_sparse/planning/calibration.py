@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -60,14 +61,16 @@ def output_errors(
     read = activations.ranges(model, data)
     left = Pruned(weights(model)) if pruned is None else pruned
 
+    @cache
+    def whole(name: str) -> float:
+        return change(torch.zeros_like(left.dense[name]), left.dense[name], hessians[name])
+
     def error(name: str, scheme: Scheme) -> float:
-        weight, hessian, pruned = left.dense[name], hessians[name], left(name, scheme)
-        nothing = torch.zeros_like(weight)
-        whole = change(nothing, weight, hessian)
-        lost = change(weight, pruned, hessian)
+        pruned = left(name, scheme)
+        lost = change(left.dense[name], pruned, hessians[name])
         if scheme.bits < 32 and name in read:
             lost += float(pruned.double().square().sum()) * read[name].noise(scheme.bits)
-        return lost / max(whole, 1e-30)
+        return lost / max(whole(name), 1e-30)
 
     return error
 

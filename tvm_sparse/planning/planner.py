@@ -121,12 +121,15 @@ class Planner:
     def _pruned(self) -> tuple[Pruned, Hessians]:
         """What is left of weights under schemes, and second moments of what layers read."""
         from tvm_sparse.planning.calibration import weights
-        from tvm_sparse.planning.pruned import Pruned
+        from tvm_sparse.planning.pruned import Pruned, regular
         from tvm_sparse.pruning.hessians import collect
 
         self.progress("what layers read", 0, 1)
         known = collect(self.model, self._prunable, [self._inputs])
-        return Pruned(weights(self.model), known if fits(self.method) else None), known
+        if not fits(self.method):
+            return Pruned(weights(self.model)), known
+        known = regular(known)
+        return Pruned(weights(self.model), known), known
 
     @cached_property
     def stitched(self) -> Stitched | None:

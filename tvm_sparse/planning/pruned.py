@@ -30,8 +30,8 @@ class Pruned:
     weights : mapping of str to tensor
         Dense, by layer, filters first; copies are made.
     hessians : mapping of str to tensor, optional
-        Second moments of what layers read, as `tvm_sparse.pruning.hessians.collect` returns them.
-        What is left of these layers is fitted to the dense one's outputs; of others it stays.
+        Second moments of what layers read, made `regular`. What is left of these layers is fitted
+        to the dense one's outputs; of others it stays.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], hessians: Hessians | None = None) -> None:
@@ -57,6 +57,16 @@ class Pruned:
         left = weight.masked_fill(~keep, 0.0)
         if name in self._hessians and not keep.all():
             hessian = self._hessians[name]
-            regular = hessian + ridge(hessian, _DAMPING)
-            left = compensate(weight.flatten(1), keep.flatten(1), regular).reshape(weight.shape)
+            left = compensate(weight.flatten(1), keep.flatten(1), hessian).reshape(weight.shape)
         return torch.from_numpy(rounded(left.numpy(), scheme.bits))
+
+
+def regular(hessians: Hessians) -> Hessians:
+    """Return second moments that weights can be fitted by; those given are overwritten.
+
+    Parameters
+    ----------
+    hessians : mapping of str to tensor
+        As `tvm_sparse.pruning.hessians.collect` returns them.
+    """
+    return {name: hessian.add_(ridge(hessian, _DAMPING)) for name, hessian in hessians.items()}
