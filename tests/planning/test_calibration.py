@@ -9,7 +9,9 @@ from torch import nn
 
 import tvm_sparse as ts
 from tvm_sparse.planning.cache import Cache
-from tvm_sparse.planning.calibration import Stitched, fingerprint, output_errors
+from tvm_sparse.planning.calibration import Stitched, fingerprint, output_errors, weights
+from tvm_sparse.planning.pruned import Pruned, regular
+from tvm_sparse.pruning.hessians import collect
 from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.scheme import Scheme
 
@@ -93,6 +95,46 @@ def test_a_stitched_network_is_the_pruned_one_with_statistics_of_the_batch() -> 
         expected, found = model(X), other(X)
     off = (found - expected).square().sum() / expected.square().sum()
     assert loss == pytest.approx(float(off), rel=1e-5)
+
+
+def test_a_fit_makes_up_for_what_magnitude_pruning_loses() -> None:
+    model = Answers().eval()
+    names = ["plain", "grouped", "signal", "linear"]
+    hessians = regular(collect(model, names, [X]))
+    fitted = Pruned(weights(model), hessians)
+    plain, after = (output_errors(model, X, names, one) for one in (None, fitted))
+    for name in names:
+        assert after(name, SCHEME) < plain(name, SCHEME)
+        zeros = fitted(name, SCHEME) == 0
+        assert (zeros == (Pruned(weights(model))(name, SCHEME) == 0)).all()
+        assert fitted(name, Scheme.parse("dense@1.0/32")) is not prunable(model)[name]
+    ts.prune(other := copy.deepcopy(model), {"plain": SCHEME}, method="least_squares", data=[X])
+    expected = prunable(other)["plain"].detach()
+    torch.testing.assert_close(fitted("plain", SCHEME), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_network_is_stitched_of_fitted_weights() -> None:
+    model = Answers().eval()
+    fitted = Pruned(weights(model), regular(collect(model, ["plain", "linear"], [X])))
+    stitched, schemes = Stitched(model, X, pruned=fitted), {"plain": SCHEME, "linear": SCHEME}
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for name in schemes:
+            prunable(other)[name].copy_(fitted(name, SCHEME))
+        expected, found = model.train()(X), other.train()(X)
+    off = (found - expected).square().sum() / expected.square().sum()
+    assert stitched.loss(schemes) == pytest.approx(float(off), rel=1e-5) and stitched.loss({}) == 0
+
+
+def test_weights_are_made_once_and_forgotten_where_memory_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pruned = Pruned(weights(Answers()))
+    first = pruned("plain", SCHEME)
+    assert pruned("plain", SCHEME) is first
+    monkeypatch.setattr("tvm_sparse.planning.pruned._KEPT", 1)
+    pruned("linear", SCHEME)
+    assert pruned("plain", SCHEME) is not first
 
 
 def test_accuracies_are_shares_of_right_labels() -> None:

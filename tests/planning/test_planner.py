@@ -100,6 +100,29 @@ def test_dynamic_programming_has_the_least_sum_of_errors(planner: Planner) -> No
     assert planner.front()[0][0] == pytest.approx(planner.problem.least("seconds"))
 
 
+def test_a_plan_that_is_a_little_off_gets_other_densities_in_few_layers(planner: Planner) -> None:
+    plan = planner.plan("1.5x", "uniform")
+    assert planner.exchanged(plan, plan.seconds).decided == plan.decided
+    wanted = [one.seconds for one in planner.plan("1.7x", "uniform").layers.values()]
+    slower = planner.exchanged(planner.plan("1.7x", "uniform"), plan.seconds)
+    assert abs(slower.seconds / plan.seconds - 1) < 0.1
+    assert sum(a.seconds != b for a, b in zip(slower.layers.values(), wanted, strict=True)) <= 2
+    assert {str(s).split("@")[0] for s in slower.values()} == {
+        str(s).split("@")[0] for s in plan.values()
+    }
+    assert slower.strategy == "uniform" and slower.error > 0
+
+
+def test_errors_are_those_of_the_method_that_will_prune(planner: Planner) -> None:
+    fitted = replace(planner, method="least_squares")
+    pairs = zip(fitted.problem.slots[2:4], planner.problem.slots[2:4], strict=True)
+    for after, before in pairs:
+        assert (after.errors[1:] < before.errors[1:]).all()
+    plan = fitted.plan("1.6x", "search", trials=5)
+    assert fitted.stitched is not None and planner.stitched is not None
+    assert fitted.stitched.loss(plan.decided) < planner.stitched.loss(plan.decided)
+
+
 def test_budgets_of_time_and_bytes_are_kept(planner: Planner) -> None:
     dense = planner.plan("1x", "dp")
     assert not dict(dense) and dense.error == 0

@@ -23,6 +23,7 @@ def row(seed: int, strategy: str = "search", **found: Any) -> PlanRow:
         "dense": 1e-3,
         "sparse": 4e-4,
         "predicted": 4.2e-4,
+        "by_table": 4.6e-4,
         "uncorrected": 0.9,
         "tries": 2,
     }
@@ -42,7 +43,8 @@ def test_the_summary_counts_plans_that_met_their_budget_and_were_predicted() -> 
     rows = [row(0), row(1, speedup=2.0, uncorrected=0.0), row(2, predicted=5e-4)]
     text = comparison_table.markdown(rows)
     assert "2 of 3 plans have the wanted speed within 5%; of the first tries 0 of 2" in text
-    assert "2 of 3 networks are predicted within 10%" in text
+    found = "2 of 3 networks are predicted within 10%; without what was measured of others before"
+    assert f"{found}, 0." in text
     assert json.loads(json.dumps(comparison_table.to_json(rows)))["rows"][1]["speedup"] == 2.0
 
 
@@ -50,20 +52,25 @@ class Planned:
     """Stands in for a plan all the way: what was asked for is what was met."""
 
     started: ClassVar[list[Budget | None]] = []
+    taught: ClassVar[list[int]] = []
 
-    def __init__(self, shared: Any, strategy: str, budget: str, start: Budget | None) -> None:
+    def __init__(
+        self, shared: Any, strategy: str, budget: str, start: Budget | None, lessons: Any
+    ) -> None:
         self.shared, self.strategy, self.budget, self.start = shared, strategy, budget, start
         self.started.append(start)
+        self.taught.append(len(lessons))
         self.plan = SimpleNamespace(error=1.0)
         self.pruned, self.fine_tuned = {"accuracy": 0.5}, {"accuracy": 0.9}
-        names = ("speedup", "dense", "sparse", "spread", "predicted")
+        names = ("speedup", "dense", "sparse", "spread", "predicted", "by_table")
         self.verified = dict.fromkeys(names, 2.0)
 
     @property
     def planned(self) -> dict[str, Any]:
         if self.strategy == "rules":
             raise PlanError("the rules reach 2x at most")
-        return {"asked": 2.7, "tried": [{"share": 0.9}]}
+        tried = {"share": 0.9, "off": 1.1, "schemes": {"conv": "one_by_n-4@0.2"}}
+        return {"asked": 2.7, "tried": [tried]}
 
 
 @pytest.fixture
@@ -74,6 +81,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "_shared", shared)
     monkeypatch.setattr(comparison, "Variant", Planned)
     monkeypatch.setattr(Planned, "started", [])
+    monkeypatch.setattr(Planned, "taught", [])
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -81,6 +89,7 @@ def test_a_correction_that_worked_serves_the_next_seed() -> None:
     wanted = Comparison(folder=Path("x"), strategies=("search",), budgets=("2.5x",), epochs=(0, 2))
     rows = list(compare(wanted, ["resnet8"], range(2), lambda *_: None))
     assert Planned.started == [None, Budget(kind="speedup", value=2.7)]
+    assert Planned.taught == [0, 1]
     assert [one.uncorrected for one in rows] == [0.9, 0.0]
     assert rows[0].accuracies == {0: 0.5, 2: 0.9}
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tvm_sparse.planning import activations
-from tvm_sparse.planning.rounding import changed, kept, rounded
+from tvm_sparse.planning.pruned import Pruned
 from tvm_sparse.planning.sensitivity import Errors
 from tvm_sparse.pruning.compensate import change
-from tvm_sparse.pruning.hessians import collect
+from tvm_sparse.pruning.hessians import Hessians, collect
 from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.scheme import Scheme
 
@@ -34,7 +34,13 @@ def fingerprint(model: nn.Module, *more: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def output_errors(model: nn.Module, data: Tensor, names: Iterable[str]) -> Errors:
+def output_errors(
+    model: nn.Module,
+    data: Tensor,
+    names: Iterable[str],
+    pruned: Pruned | None = None,
+    hessians: Hessians | None = None,
+) -> Errors:
     """Return errors of the layers' outputs: ‖Y − Ŷ‖² / ‖Y‖² on calibration inputs.
 
     Rounding what an int8 layer reads adds an error of variance step² / 12 to all but zeros.
@@ -46,25 +52,30 @@ def output_errors(model: nn.Module, data: Tensor, names: Iterable[str]) -> Error
         A batch of inputs.
     names : iterable of str
         The layers.
+    pruned : Pruned, optional
+        What is left of weights; by default, magnitude pruning leaves it.
+    hessians : mapping of str to tensor, optional
+        Of these layers on the data, where they are known.
     """
-    hessians = collect(model, names, [data])
+    hessians = collect(model, names, [data]) if hessians is None else hessians
     read = activations.ranges(model, data)
-    weights = {name: weight.detach().cpu() for name, weight in _weights(model).items()}
+    left = Pruned(weights(model)) if pruned is None else pruned
+
+    @cache
+    def whole(name: str) -> float:
+        return change(torch.zeros_like(left.dense[name]), left.dense[name], hessians[name])
 
     def error(name: str, scheme: Scheme) -> float:
-        weight, hessian = weights[name], hessians[name]
-        nothing = torch.zeros_like(weight)
-        pruned = torch.from_numpy(changed(weight.numpy(), scheme))
-        whole = change(nothing, weight, hessian)
-        lost = change(weight, pruned, hessian)
+        pruned = left(name, scheme)
+        lost = change(left.dense[name], pruned, hessians[name])
         if scheme.bits < 32 and name in read:
             lost += float(pruned.double().square().sum()) * read[name].noise(scheme.bits)
-        return lost / max(whole, 1e-30)
+        return lost / max(whole(name), 1e-30)
 
     return error
 
 
-def _weights(model: nn.Module) -> dict[str, Tensor]:
+def weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the weights of all layers: those that cannot be pruned may be rounded."""
     found = {name: module.weight for name, module in activations.layers(model).items()}
     return {**found, **prunable(model)}
@@ -82,9 +93,17 @@ class Stitched:
         A calibration batch.
     labels : Tensor, optional
         Classes, shape (batch,); needed for accuracies only.
+    pruned : Pruned, optional
+        What is left of weights; by default, magnitude pruning leaves it.
     """
 
-    def __init__(self, model: nn.Module, inputs: Tensor, labels: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        labels: Tensor | None = None,
+        pruned: Pruned | None = None,
+    ) -> None:
         from copy import deepcopy
 
         self._model = deepcopy(model).eval()
@@ -92,13 +111,12 @@ class Stitched:
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.train()
                 module.momentum = 0.0
-        self._weights = _weights(self._model)
-        self._dense = {name: weight.detach().clone() for name, weight in self._weights.items()}
+        self._weights = weights(self._model)
+        self._left = Pruned(self._weights) if pruned is None else pruned
         self._inputs, self._labels = inputs, labels
-        self._zeros: dict[tuple[str, Scheme], Tensor] = {}
-        self._pruned: dict[str, Scheme] = {}
+        self._now: dict[str, Scheme] = {}
         read = activations.ranges(model, inputs)
-        activations.round_inputs(self._model, read, self._pruned)
+        activations.round_inputs(self._model, read, self._now)
         self._expected = self._answer()
 
     def loss(self, schemes: Mapping[str, Scheme]) -> float:
@@ -126,23 +144,12 @@ class Stitched:
         """Give each layer its weights; those that have theirs already are left alone."""
         for name, weight in self._weights.items():
             scheme = schemes.get(name)
-            if scheme == self._pruned.get(name):
+            if scheme == self._now.get(name):
                 continue
+            left = self._left
             with torch.no_grad():
-                weight.copy_(self._dense[name] if scheme is None else self._changed(name, scheme))
+                weight.copy_(left.dense[name] if scheme is None else left(name, scheme))
             if scheme is None:
-                del self._pruned[name]
+                del self._now[name]
             else:
-                self._pruned[name] = scheme
-
-    def _changed(self, name: str, scheme: Scheme) -> Tensor:
-        pruned = self._dense[name].masked_fill(self._mask(name, replace(scheme, bits=32)), 0.0)
-        if scheme.bits == 32:
-            return pruned
-        return torch.from_numpy(rounded(pruned.cpu().numpy(), scheme.bits)).to(pruned.device)
-
-    def _mask(self, name: str, scheme: Scheme) -> Tensor:
-        if (name, scheme) not in self._zeros:
-            keep = kept(self._dense[name].cpu().numpy(), scheme)
-            self._zeros[name, scheme] = torch.from_numpy(~keep).to(self._dense[name].device)
-        return self._zeros[name, scheme]
+                self._now[name] = scheme

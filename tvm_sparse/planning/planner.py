@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tvm_sparse import targets
 from tvm_sparse.errors import PlanError
 from tvm_sparse.latency import DENSE, LatencyTable
-from tvm_sparse.planning import curves, network, options, sensitivity, strategies, weights
+from tvm_sparse.planning import curves, exchange, network, options, sensitivity, strategies, weights
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.cache import Cache
 from tvm_sparse.planning.frontier import frontier
@@ -22,9 +22,12 @@ from tvm_sparse.planning.sensitivity import Errors
 from tvm_sparse.planning.strategies import Task, Tell, silent
 from tvm_sparse.profiling.read import read
 from tvm_sparse.profiling.sampling import usual
+from tvm_sparse.pruning import fits
 
 if TYPE_CHECKING:
     from tvm_sparse.planning.calibration import Stitched
+    from tvm_sparse.planning.pruned import Pruned
+    from tvm_sparse.pruning.hessians import Hessians
 
 DENSITIES = tuple(curves.geometric(0.6, 0.02, 40))
 Kind = Literal["outputs", "loss", "magnitude"]
@@ -41,6 +44,8 @@ class Planner:
         As `plan` takes them, and so `progress`.
     overhead : float
         Seconds that a run takes besides its kernels.
+    method : str
+        As `plan` takes it.
     """
 
     model: Any
@@ -55,6 +60,7 @@ class Planner:
     cache: str | Path | None = None
     progress: Tell = silent
     overhead: float = 0.0
+    method: str = "magnitude"
 
     @cached_property
     def latencies(self) -> Problem:
@@ -81,17 +87,10 @@ class Planner:
     @cached_property
     def problem(self) -> Problem:
         """The options of each layer, with times and errors."""
-        asked = self.latencies
-        pruned = [
-            name
-            for slot in asked.slots
-            if len(slot.options) > 1
-            for name in slot.names
-            if name not in slot.depthwise
-        ]
-        errors, of = self._data_free(pruned) if self._kind == "magnitude" else self._on_data(pruned)
+        names = self._prunable
+        errors, of = self._data_free(names) if self._kind == "magnitude" else self._on_data(names)
         known = Cache(None if self.cache is None else Path(self.cache), of)
-        return sensitivity.with_errors(asked, errors, known, self.progress)
+        return sensitivity.with_errors(self.latencies, errors, known, self.progress)
 
     def _data_free(self, names: Sequence[str]) -> tuple[Errors, str]:
         """Return errors of layers by their weights, and what these are called in a cache."""
@@ -104,9 +103,33 @@ class Planner:
         """Return errors of layers by calibration data, and what these are called in a cache."""
         from tvm_sparse.planning.calibration import fingerprint, output_errors
 
-        of = fingerprint(self.model, self._inputs, self._kind)
+        fitted = "fitted" if fits(self.method) else None
+        of = fingerprint(self.model, self._inputs, self._kind, fitted)
         stitched = self.stitched if self._kind == "loss" else None
-        return stitched.error if stitched else output_errors(self.model, self._inputs, names), of
+        if stitched is not None:
+            return stitched.error, of
+        pruned, known = self._pruned
+        return output_errors(self.model, self._inputs, names, pruned, known), of
+
+    @cached_property
+    def _prunable(self) -> list[str]:
+        """The layers that are offered anything but to stay dense."""
+        slots = [slot for slot in self.latencies.slots if len(slot.options) > 1]
+        return [name for slot in slots for name in slot.names if name not in slot.depthwise]
+
+    @cached_property
+    def _pruned(self) -> tuple[Pruned, Hessians]:
+        """What is left of weights under schemes, and second moments of what layers read."""
+        from tvm_sparse.planning.calibration import weights
+        from tvm_sparse.planning.pruned import Pruned, regular
+        from tvm_sparse.pruning.hessians import collect
+
+        self.progress("what layers read", 0, 1)
+        known = collect(self.model, self._prunable, [self._inputs])
+        if not fits(self.method):
+            return Pruned(weights(self.model)), known
+        known = regular(known)
+        return Pruned(weights(self.model), known), known
 
     @cached_property
     def stitched(self) -> Stitched | None:
@@ -115,7 +138,8 @@ class Planner:
             return None
         from tvm_sparse.planning.calibration import Stitched
 
-        return Stitched(self.model, self._inputs, self._labels)
+        pruned = self._pruned[0] if fits(self.method) else None
+        return Stitched(self.model, self._inputs, self._labels, pruned)
 
     def plan(
         self,
@@ -149,6 +173,23 @@ class Planner:
             tell=self.progress,
         )
         return self._plan(choose(task), wanted, strategy, time.perf_counter() - begin)
+
+    def exchanged(self, plan: Plan, seconds: float) -> Plan:
+        """Return a plan like one of this planner's, predicted to take about so many seconds.
+
+        Few layers get other densities, see `tvm_sparse.planning.exchange`.
+        """
+        problem, begin = self.problem, time.perf_counter()
+        found = exchange.exchanged(problem, self._chosen(plan), seconds)
+        took = plan.search_seconds + time.perf_counter() - begin
+        return self._plan(found, Budget.parse(plan.budget), plan.strategy, took)
+
+    def _chosen(self, plan: Plan) -> Selection:
+        """Return the selection that a plan was made of; what a chain gets, its last layer gets."""
+        return tuple(
+            [option.scheme for option in slot.options].index(plan.layers[slot.names[-1]].scheme)
+            for slot in self.problem.slots
+        )
 
     def front(self, points: int = 60) -> list[tuple[float, float]]:
         """Return the least error for each time: (seconds of the network, error), fastest first."""
@@ -244,6 +285,7 @@ def plan(
     bits: Sequence[int] = (32,),
     calibration: Any = None,
     errors: Kind | None = None,
+    method: str = "magnitude",
     cache: str | Path | None = None,
     trials: int = 200,
     seed: int = 0,
@@ -281,6 +323,10 @@ def plan(
     errors : {"outputs", "loss", "magnitude"}, optional
         What a layer's error is: of its outputs, by default with calibration data; of the network's
         outputs; or of its weights, by default without data.
+    method : str
+        How the model will be pruned, as `tvm_sparse.prune` takes it. Errors on calibration data are
+        those of magnitude pruning; of methods that then fit what is left by least squares
+        (`tvm_sparse.pruning.fits`), those after the fit.
     cache : path, optional
         A file that keeps errors: what was stopped goes on from there.
     trials : int
@@ -318,6 +364,7 @@ def plan(
         bits=bits,
         calibration=calibration,
         errors=errors,
+        method=method,
         cache=cache,
         progress=progress or silent,
     )

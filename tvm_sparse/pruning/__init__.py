@@ -16,7 +16,7 @@ from tvm_sparse.scheme import Scheme
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["makes", "methods", "needs", "prune", "takes"]
+__all__ = ["fits", "makes", "methods", "needs", "prune", "takes"]
 
 
 def methods() -> tuple[str, ...]:
@@ -52,6 +52,12 @@ def makes(method: str) -> tuple[str, ...]:
     _algorithm(method)
     module = import_module(f"{pruners.__name__}.{method}")
     return tuple(getattr(module, "FORMATS", formats.names()))
+
+
+def fits(method: str) -> bool:
+    """Whether a method fits what is left to the dense layers' outputs; errors as `needs`."""
+    _algorithm(method)
+    return bool(getattr(import_module(f"{pruners.__name__}.{method}"), "FITS", False))
 
 
 def prune(

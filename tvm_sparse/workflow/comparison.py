@@ -24,6 +24,7 @@ from tvm_sparse.errors import ConfigError, PlanError
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.workflow import config, training
 from tvm_sparse.workflow.folder import Folder, Result, named
+from tvm_sparse.workflow.lessons import Lesson
 from tvm_sparse.workflow.shared import Shared, Tell
 from tvm_sparse.workflow.variant import Variant
 
@@ -119,7 +120,10 @@ class PlanRow:
     spread : float
         Half of the interquartile range of `sparse`, as a share.
     predicted : float
-        Seconds, as the latency table says them of the network that was built.
+        Seconds, as the latency table says them of the network that was built, times what plans
+        taught that were measured before it: of this network, and of others of its kind.
+    by_table : float
+        The same without what they taught.
     uncorrected : float
         Measured over wanted speed of the first plan, before it was corrected; 0 where another
         seed's correction came first.
@@ -141,6 +145,7 @@ class PlanRow:
     sparse: float = 0.0
     spread: float = 0.0
     predicted: float = 0.0
+    by_table: float = 0.0
     uncorrected: float = 0.0
     tries: int = 0
     error: float = 0.0
@@ -149,6 +154,11 @@ class PlanRow:
     def off(self) -> float:
         """By which share the prediction is too long; negative if it is too short."""
         return self.predicted / self.sparse - 1
+
+    @property
+    def off_by_table(self) -> float:
+        """The same of `by_table`."""
+        return self.by_table / self.sparse - 1
 
     @property
     def met(self) -> float:
@@ -170,18 +180,24 @@ def compare(
         What the stages of a run raise. Budgets out of reach do not end the comparison.
     """
     asked: dict[tuple[str, str, str], Budget] = {}
+    lessons: dict[str, list[Lesson]] = {network: [] for network in networks}
     for seed in seeds:
         for network in networks:
             shared = _shared(wanted, network, seed, tell)
             for budget, strategy in product(wanted.budgets, wanted.strategies):
                 name = network, budget, strategy
                 variant = Variant(
-                    shared=shared, strategy=strategy, budget=budget, start=asked.get(name)
+                    shared=shared,
+                    strategy=strategy,
+                    budget=budget,
+                    start=asked.get(name),
+                    lessons=tuple(lessons[network]),
                 )
                 row = _row(variant, network, sorted(wanted.epochs))
                 if not row.reason:  # the next seed's kernels are as far from their predictions
                     kind, value = Budget.parse(budget).kind, variant.planned["asked"]
                     asked[name] = Budget(kind=kind, value=value)
+                    lessons[network] += map(Lesson.of, variant.planned["tried"])
                 yield row
 
 
@@ -221,7 +237,10 @@ def _row(variant: Variant, network: str, epochs: Sequence[int]) -> PlanRow:
         uncorrected=tried[0]["share"] if tried and variant.start is None else 0.0,
         tries=len(tried),
         error=variant.plan.error,
-        **{name: found[name] for name in ("speedup", "dense", "sparse", "spread", "predicted")},
+        **{
+            name: found[name]
+            for name in ("speedup", "dense", "sparse", "spread", "predicted", "by_table")
+        },
     )
 
 

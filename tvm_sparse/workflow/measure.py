@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from tvm_sparse.bench import rivals
 from tvm_sparse.bench.run import runner
 from tvm_sparse.bench.timing import Times, interleaved
-from tvm_sparse.compiled import Compiled, set_threads
+from tvm_sparse.compiled import Compiled, load, set_threads
 from tvm_sparse.frontend import import_model
 from tvm_sparse.latency import LatencyTable
 from tvm_sparse.profiling.in_place import InPlace
@@ -23,12 +25,18 @@ from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import scratch
 from tvm_sparse.tuning.places.here import Here
+from tvm_sparse.workflow.placements import Compared
 
-_ROUNDS = (25, 8)  # of whole networks in turns, and of one whose kernels are timed
+_ROUNDS = (25, 8)  # of whole networks in turns, and of each load or one whose kernels are timed
+_KEPT = 2**29  # bytes of networks that are loaded at a time
 
 
 def in_turns(
-    models: Mapping[str, Compiled], x: Tensor, threads: int, torch: nn.Module | None = None
+    models: Mapping[str, Compiled],
+    x: Tensor,
+    threads: int,
+    torch: nn.Module | None = None,
+    rounds: int = 0,
 ) -> dict[str, Times]:
     """Return the times of compiled models on one input, and those of a model of torch.
 
@@ -41,7 +49,31 @@ def in_turns(
     calls |= {name: runner(model, x) for name, model in models.items()}
     if threads == 1:
         calls = {name: _Alone(call) for name, call in calls.items()}
-    return interleaved(calls, rounds=_ROUNDS[0], least=0.005)
+    return interleaved(calls, rounds=rounds or _ROUNDS[0], least=0.005)
+
+
+def loads(dense: Path, sparse: Path, x: Tensor, threads: int) -> Callable[[], Compared]:
+    """Return what loads two exported networks anew and times them in turns, at each call.
+
+    Loads before are kept, up to some memory, so that the next ones lie elsewhere.
+
+    Parameters
+    ----------
+    dense, sparse : Path
+    x : Tensor
+        An input; each network reads a copy of its own.
+    threads : int
+    """
+    nbytes = dense.stat().st_size + sparse.stat().st_size
+    before: deque[dict[str, Compiled]] = deque(maxlen=max(1, _KEPT // nbytes))
+
+    def timed() -> Compared:
+        both = {"dense": load(dense), "sparse": load(sparse)}
+        before.append(both)
+        times = in_turns(both, x, threads, rounds=_ROUNDS[1])
+        return Compared(dense=(times["dense"],), sparse=(times["sparse"],))
+
+    return timed
 
 
 @dataclass(frozen=True)

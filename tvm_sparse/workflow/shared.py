@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from tvm_sparse import targets
 from tvm_sparse.building import build
-from tvm_sparse.compiled import Compiled, load
 from tvm_sparse.latency import LatencyTable
 from tvm_sparse.planning.planner import Planner
 from tvm_sparse.profiling.network import estimate
@@ -23,6 +22,7 @@ from tvm_sparse.workflow import data, measure, models, training
 from tvm_sparse.workflow.checks import offered
 from tvm_sparse.workflow.config import Config
 from tvm_sparse.workflow.folder import Folder, Result, named
+from tvm_sparse.workflow.placements import compared, together
 
 Tell = Callable[[str, int, int], None]
 
@@ -105,14 +105,14 @@ class Shared:
     @cached_property
     def measured(self) -> Result:
         """What the stage ``dense`` found: the time of the dense network, and what was predicted."""
-        of = named("dense", "torch", self.trained["of"], self.profiled["of"])
+        of = named("dense", "loads", self.trained["of"], self.profiled["of"])
         return self.folder.stage("dense", of, self._measure)
 
     @cached_property
-    def dense_build(self) -> Compiled:
-        """The dense network, compiled."""
+    def dense_build(self) -> Path:
+        """The dense network, compiled and exported."""
         assert self.measured
-        return load(self.folder.path / "dense.so")
+        return self.folder.path / "dense.so"
 
     @property
     def overhead(self) -> float:
@@ -128,6 +128,19 @@ class Shared:
         faster = min(1.0, float(self.measured["seconds"] / self.measured["predicted"]))
         return seconds * faster + self.overhead
 
+    def off(self, speedup: float, predicted: float) -> float:
+        """Return measured over predicted time of a network.
+
+        Parameters
+        ----------
+        speedup : float
+            Measured, in turns with the dense network: so it does not matter whether the machine
+            was as fast as when that was measured alone.
+        predicted : float
+            Seconds, not yet `calibrated`.
+        """
+        return float(self.measured["seconds"]) / speedup / self.calibrated(predicted)
+
     @cached_property
     def planner(self) -> Planner:
         """What plans are made with."""
@@ -141,6 +154,7 @@ class Shared:
             bits=plan.bits,
             calibration=self.images.sample(plan.images),
             errors=plan.errors,  # type: ignore[arg-type]
+            method=self.config.prune.method,
             cache=self.folder.path / "sensitivities.jsonl",
             overhead=self.overhead,
             progress=self.tell,
@@ -176,10 +190,11 @@ class Shared:
         self.tell("measuring the dense network", 0, 1)
         x = (self.x,)
         compiled = build(self.dense, self.target, example_inputs=x, sparse=False, database=False)
-        compiled.export(self.folder.path / "dense.so")
+        path = compiled.export(self.folder.path / "dense.so")
         cores = self.target.cores
         times = measure.in_turns({"dense": compiled}, self.x, cores, torch=self.dense)
-        dense, torch = times["dense"], times["torch"]
+        twice = compared(measure.loads(path, path, self.x, cores))
+        dense, torch = together(twice.dense + twice.sparse), times["torch"]
         predicted = estimate(self.dense, self.table, self.target, example_inputs=x)
         nbytes = sum(row.nbytes for row in compiled.report.rows)
         return {
@@ -187,7 +202,7 @@ class Shared:
             "spread": dense.spread,
             "torch": torch.median,
             "torch_spread": torch.spread,
-            "over_torch": dense.ratio(torch),
+            "over_torch": times["dense"].ratio(torch),
             "predicted": predicted.seconds,
             "nbytes": nbytes,
         }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from torch import nn
 
 from tvm_sparse.building import build
 from tvm_sparse.compiled import load
-from tvm_sparse.errors import PlanError
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.plan import Plan
 from tvm_sparse.profiling.network import estimate
@@ -24,14 +23,11 @@ from tvm_sparse.pruning.layers import prunable
 from tvm_sparse.pruning.training import Training
 from tvm_sparse.tuning.tune import tune
 from tvm_sparse.workflow import measure, rounding, training, verify
-from tvm_sparse.workflow.correction import corrected
 from tvm_sparse.workflow.folder import Folder, Result, folder_of, named
+from tvm_sparse.workflow.lessons import Lesson
+from tvm_sparse.workflow.placements import compared, together
+from tvm_sparse.workflow.planning import Planning
 from tvm_sparse.workflow.shared import Shared
-
-_CORRECTIONS, _SEARCHES = 3, 2  # plans that are measured; of strategies that take long
-_SLOW = ("search", "reinforce", "ddpg", "agmc")
-_SHORT, _LONG = 0.99, 1.03  # shares of the wanted speed-up between which a plan is good
-_MISSED = 0.9  # share below which there is no plan
 
 
 @dataclass(kw_only=True)
@@ -45,12 +41,15 @@ class Variant:
     start : Budget, optional
         What to ask the strategy for first; by default the budget. It is what met this budget on
         another network of the same layers.
+    lessons : sequence of Lesson
+        What measured plans of such networks teach about predictions.
     """
 
     shared: Shared
     strategy: str
     budget: str
     start: Budget | None = None
+    lessons: Sequence[Lesson] = ()
 
     @property
     def name(self) -> str:
@@ -70,7 +69,16 @@ class Variant:
         names = ("plan", "prune", "build")
         tables = [config.table(name) for name in names]
         of = named("plan", self.name, config.seed, *before, *tables)
-        return self.folder.stage("planned", of, self._plan)
+        planning = Planning(
+            shared=shared,
+            strategy=self.strategy,
+            budget=self.budget,
+            start=self.start,
+            lessons=self.lessons,
+        )
+        return self.folder.stage(
+            "planned", of, lambda: planning.run(self.folder.path / "plan.json")
+        )
 
     @cached_property
     def plan(self) -> Plan:
@@ -123,95 +131,6 @@ class Variant:
     def verified(self) -> Result:
         """What the stage ``verify`` found: accuracy and times of what was built."""
         return self.folder.stage("verify", named("verify", self.built["of"]), self._verify)
-
-    def _plan(self) -> Result:
-        shared, wanted = self.shared, Budget.parse(self.budget)
-        correct = shared.config.plan.correct and wanted.kind in ("speedup", "seconds")
-        asked = self._within_reach(self.start or wanted) if correct else wanted
-        tried: list[Result] = []
-        times = _CORRECTIONS if correct else 0
-        if correct and self.strategy in _SLOW:  # most of the correction, without searching
-            asked, _ = self._corrected("dp", wanted, asked, tried, times)
-            times = _SEARCHES
-        asked, plan = self._corrected(self.strategy, wanted, asked, tried, times)
-        replace(plan, budget=self.budget).save(self.folder.path / "plan.json")
-        return {
-            "reach": shared.planner.reach,
-            "predicted": plan.seconds,
-            "asked": asked.value,
-            "tried": tried,
-            "front": shared.planner.front(),
-            "search_seconds": plan.search_seconds,
-        }
-
-    def _corrected(
-        self, strategy: str, wanted: Budget, asked: Budget, tried: list[Result], times: int
-    ) -> tuple[Budget, Plan]:
-        """Return the budget to ask a strategy for so that the wanted one is met, and its plan.
-
-        Of the plans that were measured it is the one whose network is nearest to what is wanted.
-        """
-        found: list[tuple[Budget, Plan, float]] = []
-        for _ in range(times):
-            try:
-                plan = self._planned(strategy, asked)
-            except PlanError:  # the correction is out of the strategy's reach
-                break
-            share = self._share(plan, wanted)
-            found.append((asked, plan, share))
-            tried.append(
-                {
-                    "strategy": strategy,
-                    "budget": str(asked),
-                    "predicted": plan.speedup,
-                    "share": share,
-                }
-            )
-            if _SHORT <= share <= _LONG:
-                break
-            slope = 1 if wanted.kind == "speedup" else -1
-            value = corrected([(one.value, met) for one, _, met in found], slope)
-            asked = self._within_reach(replace(asked, value=value))
-        if not found:
-            return asked, self._planned(strategy, asked)
-        asked, plan, share = min(found, key=lambda one: abs(log(one[2])))
-        if share < _MISSED:
-            raise PlanError(
-                f"a budget of {wanted} is out of reach: the best plan that {strategy} found has "
-                f"{share:.0%} of the wanted speed, as measured; allow more, or offer more formats "
-                "and smaller densities"
-            )
-        return asked, plan
-
-    def _within_reach(self, asked: Budget) -> Budget:
-        """Return a budget of time that plans can keep to, as far as is predicted."""
-        planner = self.shared.planner
-        fastest = planner.reach if asked.kind == "speedup" else planner.least
-        within = min if asked.kind == "speedup" else max
-        return replace(asked, value=within(asked.value, fastest))
-
-    def _planned(self, strategy: str, asked: Budget) -> Plan:
-        options = self.shared.config.plan
-        return self.shared.planner.plan(
-            asked,
-            strategy,
-            trials=options.trials,
-            seed=self.shared.config.seed,
-            difficulty=options.difficulty,  # type: ignore[arg-type]
-        )
-
-    def _share(self, plan: Plan, wanted: Budget) -> float:
-        """Return which share of the wanted speed a pruned network has: over 1, it is faster."""
-        shared = self.shared
-        shared.tell("measuring the plan", 0, 1)
-        model: Any = prune(deepcopy(shared.dense), plan)
-        model = rounding.rounded(model, plan, shared) if plan.bits < 32 else model
-        compiled = build(model, shared.target, example_inputs=(shared.x,), database=False)
-        both = {"dense": shared.dense_build, "sparse": compiled}
-        times = measure.in_turns(both, shared.x, shared.target.cores)
-        if wanted.kind == "speedup":
-            return times["sparse"].ratio(times["dense"]) / wanted.value
-        return wanted.value / times["sparse"].median
 
     def _prune(self) -> Result:
         shared = self.shared
@@ -305,16 +224,28 @@ class Variant:
             found = verify.exactly(compiled, self.model, shared.images)
         verify.note(compiled, shared.images, place / "answers.npz")
         shared.tell("measuring", 1, 2)
-        both = {"dense": shared.dense_build, "sparse": compiled}
-        times = measure.in_turns(both, shared.x, shared.target.cores)
+        timed = measure.loads(
+            shared.dense_build, place / "sparse.so", shared.x, shared.target.cores
+        )
+        times = compared(timed)
         predicted = estimate(self.final, shared.table, shared.target, example_inputs=(shared.x,))
         return {
             "accuracy": found[0],
             "error": found[1],
-            "dense": times["dense"].median,
-            "sparse": times["sparse"].median,
-            "spread": times["sparse"].spread,
-            "speedup": times["sparse"].ratio(times["dense"]),
-            "predicted": shared.calibrated(predicted.seconds),
+            "dense": together(times.dense).median,
+            "sparse": times.seconds,
+            "spread": together(times.sparse).spread,
+            "speedup": times.speedup,
+            **self._predicted(predicted.seconds),
             "kernels": measure.kernels(self.final, shared.x, shared.table, shared.target),
         }
+
+    def _predicted(self, seconds: float) -> Result:
+        """Return what is predicted of the network that was built, in seconds.
+
+        ``by_table`` is what the latency table and the dense network say. ``predicted`` is that
+        times what plans taught that were measured earlier: it was known before this plan's own
+        network was measured for the first time. Without such plans, both are the same.
+        """
+        by_table = self.shared.calibrated(seconds)
+        return {"predicted": by_table * self.planned.get("learned", 1.0), "by_table": by_table}

@@ -30,6 +30,8 @@ from tvm_sparse.pruning.quantize import quantize
 from tvm_sparse.pruning.surgeon import Buckets, Trace, trace
 from tvm_sparse.scheme import Scheme
 
+FITS = True
+
 _CHOSEN_AT_ONCE = ("pattern", "regrouped")
 
 

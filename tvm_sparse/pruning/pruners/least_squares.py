@@ -23,6 +23,8 @@ from tvm_sparse.pruning.compensate import compensate
 from tvm_sparse.pruning.pruners.magnitude import magnitudes, mask
 from tvm_sparse.scheme import Scheme
 
+FITS = True
+
 
 def prune(
     model: torch.nn.Module,

@@ -26,6 +26,8 @@ from tvm_sparse.pruning.pruners.magnitude import mask
 from tvm_sparse.pruning.quantize import grid, nearest
 from tvm_sparse.scheme import Scheme
 
+FITS = True
+
 
 def prune(
     model: torch.nn.Module,
