@@ -126,4 +126,4 @@ def times(
     points = {1.0: seconds}
     for density in curves.anchors(densities, _PREDICTED):
         points[density] = seconds * predicted(density) / whole
-    return dict(zip(densities, map(float, curves.between(points, densities)), strict=True))
+    return dict(zip(densities, map(float, curves.times(points, densities)), strict=True))

@@ -1,4 +1,4 @@
-"""Numbers at a few densities, and between them along a line of logarithms."""
+"""Numbers at a few densities, and between them: errors along logarithms, times along lines."""
 
 from __future__ import annotations
 
@@ -40,3 +40,19 @@ def between(known: Mapping[float, float], densities: Sequence[float]) -> Array:
     at = sorted(known)
     values = np.log([max(known[density], _LEAST) for density in at])
     return np.asarray(np.exp(np.interp(np.log(densities), np.log(at), values)))
+
+
+def times(known: Mapping[float, float], densities: Sequence[float]) -> Array:
+    """Return the seconds at each density, shape (densities,).
+
+    A kernel takes so long for each weight that it multiplies by, and something besides: seconds
+    are on lines between densities, where lines between logarithms would be too high.
+
+    Parameters
+    ----------
+    known : mapping of float to float
+        Seconds by density, one at least. Beyond the last one, it is the number there.
+    densities : sequence of float
+    """
+    at = sorted(known)
+    return np.asarray(np.interp(densities, at, [known[density] for density in at]), np.float64)

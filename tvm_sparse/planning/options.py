@@ -190,7 +190,7 @@ def _times(
             if density not in points:
                 scheme = replace(form, density=density)
                 points[density] = table.latency(layer, scheme, epilogue).seconds
-        more = curves.between(points, densities)
+        more = curves.times(points, densities)
         total = [a + float(b) for a, b in zip(total, more, strict=True)]
     return total, exact
 
@@ -205,4 +205,4 @@ def _structured(
         filters = max(1, round(place.layer.filters * density / groups)) * groups
         fewer = replace(place.layer, weight=(filters, *place.layer.weight[1:]))
         points[density] = sum(table.latency(fewer, DENSE, e).seconds for e in place.epilogues)
-    return dict(zip(densities, map(float, curves.between(points, densities)), strict=True))
+    return dict(zip(densities, map(float, curves.times(points, densities)), strict=True))

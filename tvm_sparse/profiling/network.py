@@ -134,9 +134,11 @@ def _part(call: Called, table: LatencyTable, predict: Prediction) -> Part:
 
 
 def _predicted(call: LayerCall, predict: Prediction) -> Latency:
-    if isinstance(call.choice, IntegerChoice):
-        return predict.of_integers(call.choice.layer.key, call.terms[FORMULA])
-    return predict.of(call.terms)
+    choice = call.choice
+    if isinstance(choice, IntegerChoice):
+        return predict.of_integers(choice.layer.key, call.terms[FORMULA])
+    scheme = canonical(choice.layer, choice.found)
+    return predict.at(choice.layer, scheme, call.epilogue, call.terms)
 
 
 def _measured(

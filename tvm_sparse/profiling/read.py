@@ -1,15 +1,21 @@
-"""Open a latency table, with a predictor for what was not measured."""
+"""Open a latency table, with a predictor for what was not measured.
+
+Trees know nothing beyond what they have seen: below the densities that were measured in a form,
+their answers stay as they are at the last one, while what a kernel spends besides multiplying
+becomes all that there is. There a layer's time goes down with the cost formula's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from tvm_sparse import targets
-from tvm_sparse.latency import Epilogue, Latency, LatencyTable
+from tvm_sparse.latency import DENSE, Epilogue, Latency, LatencyTable
 from tvm_sparse.layer import Layer
 from tvm_sparse.profiling import file, integers
 from tvm_sparse.profiling.predictor import Predictor
@@ -18,6 +24,10 @@ from tvm_sparse.profiling.terms import FORMULA, following, terms
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 from tvm_sparse.workgroup_choice import chooser
+
+_ALIKE = 1.02  # ratio of densities up to which they are one
+_FEWEST = 5  # cells of a form, from the sparsest on, of which trees have learnt
+_Form = tuple[str, tuple[int, ...], int]
 
 
 def read(path: str | Path, target: str | Path | Target = "x86") -> LatencyTable:
@@ -70,17 +80,54 @@ class Prediction:
 
     def __call__(self, layer: Layer, scheme: Scheme, epilogue: Epilogue) -> Latency:
         """Predict how long a layer takes, its weights being random numbers."""
-        name = layer, scheme
         if scheme.bits == integers.BITS:
+            name = layer, scheme
             if name not in self._known:
                 kernel = integers.choose(layer, weight(layer, scheme), self._target).kernel
                 self._known[name] = {FORMULA: kernel.seconds}
             return self.of_integers(layer.key, self._known[name][FORMULA])
+        return self.at(layer, scheme, epilogue, self._terms(layer, scheme, epilogue))
+
+    def at(
+        self, layer: Layer, scheme: Scheme, epilogue: Epilogue, terms: Mapping[str, float]
+    ) -> Latency:
+        """Predict how long a layer's kernel takes whose terms are known.
+
+        Parameters
+        ----------
+        layer : Layer
+        scheme : Scheme
+            Canonical, as the weights are.
+        epilogue : Epilogue
+        terms : mapping of str to float
+            See `tvm_sparse.profiling.terms.terms`.
+        """
+        found, lowest = self.of(terms), self._lowest.get(_form(scheme), 0.0)
+        if scheme.density * _ALIKE >= lowest:
+            return found
+        sparsest = replace(scheme, density=lowest)
+        known = self._table.latency(layer, sparsest, epilogue).seconds
+        formula = self._terms(layer, sparsest, epilogue)[FORMULA]
+        return replace(found, seconds=known * terms[FORMULA] / formula)
+
+    @cached_property
+    def _lowest(self) -> dict[_Form, float]:
+        """The smallest densities, by form, that enough cells were measured at."""
+        found: dict[_Form, list[float]] = {}
+        for cell in self._table.cells:
+            if cell.terms and cell.scheme != DENSE:
+                found.setdefault(_form(cell.scheme), []).append(cell.scheme.density)
+        enough = {form: sorted(seen) for form, seen in found.items() if len(seen) >= _FEWEST}
+        return {form: seen[_FEWEST - 1] for form, seen in enough.items()}
+
+    def _terms(self, layer: Layer, scheme: Scheme, epilogue: Epilogue) -> dict[str, float]:
+        """Return the terms of a layer whose weights are random numbers."""
+        name = layer, scheme
         if name not in self._known:
             drawn = weight(layer, scheme)
             choice = chooser(self._target)(layer, drawn, self._target)
             self._known[name] = terms(choice, drawn, epilogue)
-        return self.of({**self._known[name], **following(layer, epilogue)})
+        return {**self._known[name], **following(layer, epilogue)}
 
     def of_integers(self, key: str, formula: float) -> Latency:
         """Predict how long an int8 kernel takes: the formula's time, times what it is off.
@@ -102,6 +149,10 @@ class Prediction:
         return Latency(seconds=formula * ratio, spread=float(np.std(ratios) / ratio))
 
     def of(self, terms: Mapping[str, float]) -> Latency:
-        """Predict how long a kernel takes whose terms are known."""
+        """Predict how long a kernel takes by its terms alone."""
         (seconds,), (spread,) = self.predictor.predict([terms])
         return Latency(seconds=float(seconds), spread=float(spread))
+
+
+def _form(scheme: Scheme) -> _Form:
+    return scheme.format, scheme.block, scheme.bits
