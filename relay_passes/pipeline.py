@@ -98,12 +98,16 @@ def finish() -> list[tvm.transform.Pass]:
 
 
 def passes(
-    target: Target, sparse: bool = True, decide: Decide | None = None, halves: bool = False
+    target: Target,
+    sparse: bool = True,
+    decide: Decide | None = None,
+    halves: bool = False,
+    decide_integers: integer_kernels.Decide = integer_choice.choose,
 ) -> list[tvm.transform.Pass]:
     """Return all passes in order; parameters as `pipeline`."""
     return [
         *simplify(),
-        *lower(target, sparse, decide, halves),
+        *lower(target, sparse, decide, halves, decide_integers),
         *fuse(),
         ScheduleFunctions(target),
         *finish(),
@@ -115,6 +119,7 @@ def pipeline(
     sparse: bool = True,
     decide: Decide | None = None,
     halves: bool = False,
+    decide_integers: integer_kernels.Decide = integer_choice.choose,
 ) -> tvm.transform.Pass:
     """Return the whole pipeline as one pass, for ``relax.get_pipeline("tvm_sparse")``.
 
@@ -128,7 +133,11 @@ def pipeline(
         How to compute each layer, see `PackSparse`; by default the cost formula's choice.
     halves : bool
         Whether to compute in fp16, on targets that multiply and add halves.
+    decide_integers : callable
+        How to compute each quantized layer, see `FoldQuantization`.
     """
-    return scope.whole(
-        "tvm_sparse", target, lambda profile: passes(profile, sparse, decide, halves)
-    )
+
+    def of(profile: Target) -> list[tvm.transform.Pass]:
+        return passes(profile, sparse, decide, halves, decide_integers)
+
+    return scope.whole("tvm_sparse", target, of)

@@ -22,6 +22,7 @@ from tvm_sparse.tuning.patterns import PatternSpace
 from tvm_sparse.tuning.space import Space
 from tvm_sparse.tuning.tiles import TileSpace
 from tvm_sparse.tuning.windows import WindowSpace
+from tvm_sparse.tuning.words import WordSpace
 from tvm_sparse.tuning.workgroups import StockSpace, WorkgroupSpace
 
 KINDS: dict[str, type[Space]] = {
@@ -33,6 +34,7 @@ KINDS: dict[str, type[Space]] = {
     "dense tiles": DenseTileSpace,
     "dense panels": DensePanelSpace,
     "channels": ChannelSpace,
+    "words": WordSpace,
     "workgroups": WorkgroupSpace,
     "stock": StockSpace,
 }  # by what databases call them
