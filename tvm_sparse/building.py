@@ -10,7 +10,7 @@ from typing import Any, Literal
 import tvm
 from tvm import relax
 
-from tvm_sparse import integer_choice, targets
+from tvm_sparse import targets
 from tvm_sparse.artifact import Description, TensorInfo
 from tvm_sparse.compiled import Compiled
 from tvm_sparse.errors import ModelError, TargetError
@@ -95,11 +95,18 @@ def _passes(
     profile: Target, sparse: bool, known: Decisions | None, halves: bool
 ) -> tvm.transform.Pass:
     """Return the whole pipeline of a target; `known` is what was measured."""
-    decide = None if known is None else known.layers
     if profile.is_gpu:
+        decide = None if known is None else known.layers
         return gpu_pipeline.pipeline_of(profile, sparse, decide, halves)
-    integers = integer_choice.choose if known is None else known.integers
-    return pipeline.pipeline(profile, sparse, decide, halves, integers)
+    if known is None:
+        return pipeline.pipeline(profile, sparse, halves=halves)
+    return pipeline.pipeline(
+        profile,
+        sparse,
+        known.layers,
+        decide_integers=known.integers,
+        decide_nibbles=known.nibbles,
+    )
 
 
 def _in_halves(dtype: str, profile: Target) -> bool:

@@ -9,20 +9,22 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from tvm_sparse import integer_choice
+from tvm_sparse import integer_choice, nibble_choice
 from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.integer import Integers
 from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.layer import Layer
+from tvm_sparse.nibble_choice import NibbleChoice
+from tvm_sparse.nibbles import Nibbles
 from tvm_sparse.targets import Target
-from tvm_sparse.tuning import folder, integer_task, packaged, provenance, records
+from tvm_sparse.tuning import folder, integer_task, nibble_task, packaged, provenance, records
 from tvm_sparse.tuning.records import Measured
 from tvm_sparse.tuning.task import Task, identity, task_of
 from tvm_sparse.workgroup_choice import chooser
 
 _Known = dict[str, list[Measured]]
-_Choice = TypeVar("_Choice", Choice, IntegerChoice)
+_Choice = TypeVar("_Choice", Choice, IntegerChoice, NibbleChoice)
 
 
 class Decisions(NamedTuple):
@@ -33,11 +35,14 @@ class Decisions(NamedTuple):
     layers : callable
         Of floats, see `tvm_sparse.relay_passes.pack_sparse.PackSparse`.
     integers : callable
-        Quantized, see `tvm_sparse.relay_passes.fold_quantization.FoldQuantization`.
+        Of bytes, see `tvm_sparse.relay_passes.fold_quantization.FoldQuantization`.
+    nibbles : callable
+        Of codes of four bits, see `tvm_sparse.relay_passes.pack_nibbles.PackNibbles`.
     """
 
     layers: Callable[[Layer, Weight, Target], Choice]
     integers: Callable[[Integers, Layer, Target, bool], IntegerChoice]
+    nibbles: Callable[[Layer, Nibbles, Target, bool], NibbleChoice]
 
 
 def tuned(database: str | Path | None, target: Target, sparse: bool = True) -> Decisions:
@@ -83,7 +88,14 @@ def tuned(database: str | Path | None, target: Target, sparse: bool = True) -> D
             return choice
         return _best(choice, integer_task.integer_task_of(choice, numbers, target), measured)
 
-    return Decisions(decide, decide_integers)
+    def decide_nibbles(layer: Layer, stored: Nibbles, target: Target, sparse: bool) -> NibbleChoice:
+        choice = nibble_choice.choose(layer, stored, target, sparse)
+        measured = known().get(nibble_task.identity(choice, target))
+        if measured is None:
+            return choice
+        return _best(choice, nibble_task.nibble_task_of(choice, target), measured)
+
+    return Decisions(decide, decide_integers, decide_nibbles)
 
 
 def _own(path: Path, target: Target) -> _Known:

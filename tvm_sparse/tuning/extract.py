@@ -7,15 +7,18 @@ from dataclasses import replace
 
 import tvm
 
-from tvm_sparse import integer_choice
+from tvm_sparse import integer_choice, nibble_choice
 from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.integer import Integers
 from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.layer import Layer
+from tvm_sparse.nibble_choice import NibbleChoice
+from tvm_sparse.nibbles import Nibbles
 from tvm_sparse.relay_passes import gpu_pipeline, pipeline
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning.integer_task import integer_task_of
+from tvm_sparse.tuning.nibble_task import nibble_task_of
 from tvm_sparse.tuning.task import Task, task_of
 from tvm_sparse.workgroup_choice import chooser
 
@@ -48,10 +51,17 @@ def extract(mod: tvm.IRModule, target: Target) -> list[Task]:
         found.append(integer_task_of(choice, numbers, target))
         return choice
 
+    def note_nibbles(layer: Layer, stored: Nibbles, target: Target, sparse: bool) -> NibbleChoice:
+        choice = nibble_choice.choose(layer, stored, target, sparse)
+        found.append(nibble_task_of(choice, target))
+        return choice
+
     if target.is_gpu:
         lower = gpu_pipeline.lower(target, decide=note)
     else:
-        lower = pipeline.lower(target, decide=note, decide_integers=note_integers)
+        lower = pipeline.lower(
+            target, decide=note, decide_integers=note_integers, decide_nibbles=note_nibbles
+        )
     with target.to_tvm():
         tvm.transform.Sequential([*pipeline.simplify(), *lower])(mod)
     return merged(found)

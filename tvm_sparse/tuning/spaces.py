@@ -16,6 +16,7 @@ from tvm_sparse.tile import Tile
 from tvm_sparse.tuning import workgroups
 from tvm_sparse.tuning.channels import ChannelSpace
 from tvm_sparse.tuning.dense import DensePanelSpace, DenseTileSpace
+from tvm_sparse.tuning.nibbles import NibbleSpace
 from tvm_sparse.tuning.panels import PanelSpace
 from tvm_sparse.tuning.parts import PartsSpace
 from tvm_sparse.tuning.patterns import PatternSpace
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Space]] = {
     "dense panels": DensePanelSpace,
     "channels": ChannelSpace,
     "words": WordSpace,
+    "nibbles": NibbleSpace,
     "workgroups": WorkgroupSpace,
     "stock": StockSpace,
 }  # by what databases call them

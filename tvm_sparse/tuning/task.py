@@ -11,6 +11,7 @@ from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.implement import Implementation
 from tvm_sparse.integer_choice import IntegerChoice
+from tvm_sparse.nibble_choice import NibbleChoice
 from tvm_sparse.relay_passes import pack_for_gpu
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning.arguments import CLOSE
@@ -40,7 +41,7 @@ class Task(Subject, ABC):
     tolerance: float = CLOSE
 
     @abstractmethod
-    def chosen(self, sample: Sample) -> Choice | IntegerChoice | None:
+    def chosen(self, sample: Sample) -> Choice | IntegerChoice | NibbleChoice | None:
         """Return the choice that a sample stands for; None if it stands for none here."""
 
     @abstractmethod
