@@ -51,6 +51,9 @@ class IntegerChoice:
     reason : str
     dot : Dot
         How the target multiplies words.
+    works : dict of (bool, int) to Work
+        How the weight may be stored, and what a kernel multiplies then: whether words without
+        weights are left out, and how many filters share their taps.
     """
 
     layer: Layer
