@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -38,12 +37,12 @@ def test_the_default_kernel_is_a_sample(task: NibbleTask) -> None:
 def test_samples_compute_the_layer(task: NibbleTask) -> None:
     x = kernels.inputs(task.layer)
     expected = kernels.reference(task.layer, x, task.choice.stored.dense())
-    for sample in tuning.samples(task, 2):
-        chosen, bound = task.chosen(sample), task.implemented(sample)
-        assert chosen is not None and bound is not None
-        assert task.spaces[0].point(chosen.kernel) == sample.point
-        y = kernels.run(task.layer, bound, chosen.kernel, x, task.target)
-        kernels.assert_close(y, expected)
+    (sample,) = tuning.samples(task, 1)
+    chosen, bound = task.chosen(sample), task.implemented(sample)
+    assert chosen is not None and bound is not None
+    assert task.spaces[0].point(chosen.kernel) == sample.point
+    y = kernels.run(task.layer, bound, chosen.kernel, x, task.target)
+    kernels.assert_close(y, expected)
 
 
 def test_build_uses_what_was_measured_to_be_faster(tmp_path: Path) -> None:
@@ -59,5 +58,6 @@ def test_build_uses_what_was_measured_to_be_faster(tmp_path: Path) -> None:
     (row,) = compiled.report
     assert row.reason == "tuned: 0.01 ms alone, 2.00× as fast as predicted best"
     assert row.kernel == str(task.kernel(other))
-    expected = ts.build(given, database=False)(x)
-    np.testing.assert_allclose(compiled(x), expected, rtol=1e-4, atol=1e-5)
+    codes = nibbles.integers(model[0].weight.detach().numpy(), 64)
+    expected = x.numpy() @ codes.dense().T + model[0].bias.detach().numpy()
+    kernels.assert_close(compiled(x).numpy(), expected)
