@@ -15,6 +15,7 @@ layer that no codes stand for exactly stays in float, and the report says so.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import tvm
 from tvm import relax
@@ -29,6 +30,9 @@ from tvm_sparse.relay_passes import emit, expr, layers, record, scope
 from tvm_sparse.report import LayerReport
 from tvm_sparse.targets import Target
 
+Decide = Callable[[Layer, Nibbles, Target, bool], NibbleChoice]
+"""Takes a layer, its codes, the target, and whether zeros may be skipped."""
+
 
 @tvm.transform.module_pass(opt_level=0, name="PackNibbles")
 class PackNibbles(scope.ForTarget):
@@ -40,11 +44,18 @@ class PackNibbles(scope.ForTarget):
         Taken from TVM's current target when missing.
     sparse : bool
         Whether zeros may be skipped.
+    decide : callable, optional
+        How to compute each layer, in place of `tvm_sparse.nibble_choice.choose`.
     """
 
-    def __init__(self, target: Target | None = None, sparse: bool = True) -> None:
+    def __init__(
+        self,
+        target: Target | None = None,
+        sparse: bool = True,
+        decide: Decide = nibble_choice.choose,
+    ) -> None:
         super().__init__(target)
-        self.sparse = sparse
+        self.sparse, self.decide = sparse, decide
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function."""
@@ -57,12 +68,12 @@ class PackNibbles(scope.ForTarget):
                 name = names.get(var.name, var.name)
                 if expr.op_name(call) != layers.LINEAR or name not in wanted:
                     continue
-                choice = _choice(uses, call, name, wanted[name], self.target, self.sparse)
-                if isinstance(choice, NibbleChoice):
-                    found[var], row = _lowered(choice)
-                    rows.append(row)
-                elif choice:
-                    notes.append(f"{name} stays in float: {choice}")
+                read = _read(uses, call, name, wanted[name])
+                if isinstance(read, str):
+                    notes.extend([f"{name} stays in float: {read}"] if read else [])
+                    continue
+                found[var], row = _lowered(self.decide(*read, self.target, self.sparse))
+                rows.append(row)
             return found
 
         if all(precision.bits != BITS for precision in wanted.values()):
@@ -71,10 +82,10 @@ class PackNibbles(scope.ForTarget):
         return functools.reduce(record.note, notes, mod)
 
 
-def _choice(
-    uses: expr.Uses, call: relax.Call, name: str, wanted: Precision, target: Target, sparse: bool
-) -> NibbleChoice | str:
-    """Return how a layer is computed, why it cannot be, or nothing if it has other bits."""
+def _read(
+    uses: expr.Uses, call: relax.Call, name: str, wanted: Precision
+) -> tuple[Layer, Nibbles] | str:
+    """Return a layer and its codes, why it has none, or nothing if it has other bits."""
     if wanted.bits != BITS:
         return ""
     value = uses.constant(call.args[1])
@@ -84,7 +95,7 @@ def _choice(
     stored = _stored(layers.weight_of(layer, value), wanted)
     if stored is None:
         return f"its weights are not what codes of {wanted} stand for: quantize it last"
-    return nibble_choice.choose(layer, stored, target, sparse)
+    return layer, stored
 
 
 def _stored(weight: Weight, wanted: Precision) -> Nibbles | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
-from tvm_sparse import integer_choice
-from tvm_sparse.relay_passes import integer_kernels, scope
+from tvm_sparse import integer_choice, nibble_choice
+from tvm_sparse.relay_passes import integer_kernels, pack_nibbles, scope
 from tvm_sparse.relay_passes.expand_activations import ExpandActivations, SpellActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
@@ -53,6 +53,7 @@ def lower(
     decide: Decide | None = None,
     halves: bool = False,
     decide_integers: integer_kernels.Decide = integer_choice.choose,
+    decide_nibbles: pack_nibbles.Decide = nibble_choice.choose,
 ) -> list[tvm.transform.Pass]:
     """Replace layers by our algorithms, everything else by TVM's."""
     return [
@@ -61,7 +62,7 @@ def lower(
         JoinSums(target, sparse),
         FuseAttention(target),
         FoldQuantization(target, sparse, decide_integers),
-        PackNibbles(target, sparse),
+        PackNibbles(target, sparse, decide_nibbles),
         PackPairs(target, sparse),
         PackSparse(target, sparse, decide),
         FusePooling(target),
@@ -98,12 +99,17 @@ def finish() -> list[tvm.transform.Pass]:
 
 
 def passes(
-    target: Target, sparse: bool = True, decide: Decide | None = None, halves: bool = False
+    target: Target,
+    sparse: bool = True,
+    decide: Decide | None = None,
+    halves: bool = False,
+    decide_integers: integer_kernels.Decide = integer_choice.choose,
+    decide_nibbles: pack_nibbles.Decide = nibble_choice.choose,
 ) -> list[tvm.transform.Pass]:
     """Return all passes in order; parameters as `pipeline`."""
     return [
         *simplify(),
-        *lower(target, sparse, decide, halves),
+        *lower(target, sparse, decide, halves, decide_integers, decide_nibbles),
         *fuse(),
         ScheduleFunctions(target),
         *finish(),
@@ -115,6 +121,8 @@ def pipeline(
     sparse: bool = True,
     decide: Decide | None = None,
     halves: bool = False,
+    decide_integers: integer_kernels.Decide = integer_choice.choose,
+    decide_nibbles: pack_nibbles.Decide = nibble_choice.choose,
 ) -> tvm.transform.Pass:
     """Return the whole pipeline as one pass, for ``relax.get_pipeline("tvm_sparse")``.
 
@@ -128,7 +136,13 @@ def pipeline(
         How to compute each layer, see `PackSparse`; by default the cost formula's choice.
     halves : bool
         Whether to compute in fp16, on targets that multiply and add halves.
+    decide_integers : callable
+        How to compute each layer of bytes, see `FoldQuantization`.
+    decide_nibbles : callable
+        How to compute each layer of codes of four bits, see `PackNibbles`.
     """
-    return scope.whole(
-        "tvm_sparse", target, lambda profile: passes(profile, sparse, decide, halves)
-    )
+
+    def of(profile: Target) -> list[tvm.transform.Pass]:
+        return passes(profile, sparse, decide, halves, decide_integers, decide_nibbles)
+
+    return scope.whole("tvm_sparse", target, of)

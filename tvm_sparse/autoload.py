@@ -29,5 +29,10 @@ def _pipeline(database: str | Path | None = None, **options: Any) -> Any:
 
     if database is not None:
         options["target"] = scope.current(options.get("target"))
-        options["decide"] = tuned(database, options["target"], options.get("sparse", True))
+        known = tuned(database, options["target"], options.get("sparse", True))
+        options.update(
+            decide=known.layers,
+            decide_integers=known.integers,
+            decide_nibbles=known.nibbles,
+        )
     return pipeline(**options)

@@ -20,7 +20,7 @@ from tvm_sparse.relay_passes.lower_pairs import has_pairs
 from tvm_sparse.relay_passes.measure_footprint import measure_footprint
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import packaged
-from tvm_sparse.tuning.decide import tuned
+from tvm_sparse.tuning.decide import Decisions, tuned
 
 
 def build(
@@ -85,11 +85,28 @@ def build(
     tell("importing")
     mod = import_model(model, example_inputs, masks)
     mod = record.with_pairs(mod) if dtype == "bfloat16" else mod
-    decide = None if halves or database is False else tuned(database, profile, sparse)
-    remark = "" if decide is None else packaged.remark(profile)
+    known = None if halves or database is False else tuned(database, profile, sparse)
+    remark = "" if known is None else packaged.remark(profile)
     mod = record.note(mod, remark) if remark else mod
-    way = gpu_pipeline.pipeline_of if profile.is_gpu else pipeline.pipeline
-    return compile_module(mod, profile, way(profile, sparse, decide, halves), tell)
+    return compile_module(mod, profile, _passes(profile, sparse, known, halves), tell)
+
+
+def _passes(
+    profile: Target, sparse: bool, known: Decisions | None, halves: bool
+) -> tvm.transform.Pass:
+    """Return the whole pipeline of a target; `known` is what was measured."""
+    if profile.is_gpu:
+        decide = None if known is None else known.layers
+        return gpu_pipeline.pipeline_of(profile, sparse, decide, halves)
+    if known is None:
+        return pipeline.pipeline(profile, sparse, halves=halves)
+    return pipeline.pipeline(
+        profile,
+        sparse,
+        known.layers,
+        decide_integers=known.integers,
+        decide_nibbles=known.nibbles,
+    )
 
 
 def _in_halves(dtype: str, profile: Target) -> bool:

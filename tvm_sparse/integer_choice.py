@@ -7,14 +7,14 @@ floats. Where skipping is not predicted to pay, every word is a tap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tvm_sparse import kernel, narrow, words
+from tvm_sparse import integer_kernel, narrow, words
 from tvm_sparse.choose import find
 from tvm_sparse.cost import Work
 from tvm_sparse.dot import Dot
@@ -23,14 +23,12 @@ from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
 from tvm_sparse.rows import RowBlocks, from_matrix, join
 from tvm_sparse.scheme import Scheme
-from tvm_sparse.tile import Tile
 
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 BITS = 8
 _BLOCKS = (16, 8, 4)  # filters that may share their taps
-_ROWS = (8, 4)  # filters of a register tile
 _MARGIN = 0.95  # a sparse kernel must be predicted to take at most this share of the dense time
 
 
@@ -53,6 +51,9 @@ class IntegerChoice:
     reason : str
     dot : Dot
         How the target multiplies words.
+    works : dict of (bool, int) to Work
+        How the weight may be stored, and what a kernel multiplies then: whether words without
+        weights are left out, and how many filters share their taps.
     """
 
     layer: Layer
@@ -63,6 +64,7 @@ class IntegerChoice:
     dense: Kernel
     reason: str
     dot: Dot
+    works: dict[tuple[bool, int], Work] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def is_sparse(self) -> bool:
@@ -92,27 +94,33 @@ def choose(
         Filters that share their taps, by default those that the cost formula likes best.
     """
     packed = words.packed(layer, numbers.weight)
-    every = np.ones(packed.shape, bool)
-    word = 1 if numbers.output is None else words.BYTES
     sizes = _BLOCKS if block is None else (block,)
-    dense = min((_way(layer, packed, every, size, word, target) for size in sizes[-2:]), key=_time)
+    whole = {size: _way(numbers, layer, size, target, skips=False) for size in sizes[-2:]}
+    dense = min(whole.values(), key=_time)
     found = pattern(layer, numbers.weight)
     stay = Scheme(format="dense", bits=BITS)
     chosen = partial(IntegerChoice, layer=layer, found=found, dense=dense[1], dot=target.dot)
     if packed.all() or not sparse:
         reason = "no words without weights" if sparse else "zeros not to be used"
-        return chosen(used=stay, rows=dense[0], kernel=dense[1], reason=reason)
-    ways = {size: _way(layer, packed, packed != 0, size, word, target) for size in sizes}
+        works = _works(whole, {})
+        return chosen(used=stay, rows=dense[0], kernel=dense[1], reason=reason, works=works)
+    ways = {size: _way(numbers, layer, size, target) for size in sizes}
+    chosen = partial(chosen, works=_works(whole, ways))
     size = min(ways, key=lambda size: _time(ways[size]))
     gain = _time(dense) / _time(ways[size])
     if gain * _MARGIN < 1 and block is None:
         zeros = 1 - float(np.count_nonzero(packed) / packed.size)
         reason = f"{zeros:.0%} of the words zero would run {gain:.2f}× as fast as dense"
         return chosen(used=stay, rows=dense[0], kernel=dense[1], reason=reason)
-    shape = (size, words.BYTES)
-    used = Scheme(format="block_punched", block=shape, density=found.density, bits=BITS)
+    used = in_blocks(size, found.density)
     reason = f"predicted {gain:.1f}× as fast as dense int8"
     return chosen(used=used, rows=ways[size][0], kernel=ways[size][1], reason=reason)
+
+
+def in_blocks(filters: int, density: float) -> Scheme:
+    """Return how a weight is stored whose blocks of so many filters share their words."""
+    shape = (filters, words.BYTES)
+    return Scheme(format="block_punched", block=shape, density=density, bits=BITS)
 
 
 def pattern(layer: Layer, weight: npt.NDArray[Any]) -> Scheme:
@@ -130,6 +138,47 @@ def pattern(layer: Layer, weight: npt.NDArray[Any]) -> Scheme:
     return replace(found, bits=BITS)
 
 
+def stored(
+    numbers: Integers, layer: Layer, filters: int, target: Target, skips: bool = True
+) -> RowBlocks:
+    """Return a layer's words as row blocks of so many filters.
+
+    Parameters
+    ----------
+    numbers : Integers
+    layer : Layer
+        Over channels.
+    filters : int
+        Filters that share their taps.
+    target : Target
+    skips : bool
+        Whether words without weights are left out.
+    """
+    packed = words.packed(layer, numbers.weight)
+    keep = packed != 0 if skips else np.ones(packed.shape, bool)
+    return narrow.taps(_row_blocks(words.word_layer(layer), packed, keep, filters), target.dot)
+
+
+def stored_as(
+    choice: IntegerChoice, numbers: Integers, skips: bool, filters: int, target: Target
+) -> IntegerChoice:
+    """Return the choice with its weight stored in another way, by the best kernel for that.
+
+    Parameters
+    ----------
+    choice : IntegerChoice
+    numbers : Integers
+        Which it was made for.
+    skips, filters
+        A key of its `works`.
+    target : Target
+    """
+    rows, best = _way(numbers, choice.layer, filters, target, skips)
+    dense = Scheme(format="dense", bits=BITS)
+    used = in_blocks(filters, choice.found.density) if skips else dense
+    return replace(choice, used=used, rows=rows, kernel=best)
+
+
 _Way = tuple[RowBlocks, Kernel]
 
 
@@ -137,28 +186,25 @@ def _time(way: _Way) -> float:
     return way[1].seconds
 
 
-def _way(
-    layer: Layer,
-    packed: npt.NDArray[Any],
-    keep: npt.NDArray[np.bool_],
-    filters: int,
-    word: int,
-    target: Target,
-) -> _Way:
+def _way(numbers: Integers, layer: Layer, filters: int, target: Target, skips: bool = True) -> _Way:
     """Return the row blocks of so many filters, and the best kernel over them."""
-    over_words = words.word_layer(layer)
-    rows = narrow.taps(_row_blocks(over_words, packed, keep, filters), target.dot)
-    work = Work(blocks=rows.blocks, taps=len(rows.taps), filters=filters)
-    best = kernel.tiles(over_words, work, _with_room(target), _ROWS)
-    assert isinstance(best.tile, Tile) and best.plane is not None
-    across = best.plane.length // best.tile.lanes
-    last = (across - 1) % best.tile.vectors + 1
-    return rows, replace(best, tile=replace(best.tile, tail=0, last=last, word=word))
+    rows = stored(numbers, layer, filters, target, skips)
+    word = 1 if numbers.output is None else words.BYTES
+    return rows, integer_kernel.best(words.word_layer(layer), work_of(rows), word, target)
 
 
-def _with_room(target: Target) -> Target:
-    """Return the target with fewer registers where products take some before they are added."""
-    return replace(target, registers=target.registers * 3 // 4) if target.dot.narrow else target
+def _works(dense: dict[int, _Way], sparse: dict[int, _Way]) -> dict[tuple[bool, int], Work]:
+    """Return what kernels multiply, by whether they skip words and by filters that share taps."""
+    return {
+        (skips, size): work_of(rows)
+        for skips, ways in ((False, dense), (True, sparse))
+        for size, (rows, _) in ways.items()
+    }
+
+
+def work_of(rows: RowBlocks) -> Work:
+    """Return what a kernel over row blocks multiplies."""
+    return Work(blocks=rows.blocks, taps=len(rows.taps), filters=rows.filters)
 
 
 def _row_blocks(

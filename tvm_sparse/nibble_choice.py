@@ -7,7 +7,7 @@ of 1024 to 4096 channels, 1 to 8 rows).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 _MARGIN = 0.9  # a sparse kernel must be predicted to take at most this share of the dense time
+VECTORS = (1, 2, 4, 8)  # of a panel's filters
 _LANES = 16  # of a permutation that looks up every code
 _DECODE = 0.5  # cycles to shift and look up a vector of codes
 _COMPUTE = 1.0  # the same without a permutation
@@ -75,16 +76,11 @@ def choose(layer: Layer, stored: Nibbles, target: Target, sparse: bool = True) -
         Whether zeros may be skipped.
     """
     kept = stored.codes != 0
-    dense = dense_kernel(layer, stored.group, stored.code, target)
-    best, used = dense, Scheme(format="dense", bits=BITS)
+    best, used = dense_kernel(layer, stored.group, stored.code, target), stored_whole()
     if sparse and not kept.all():
-        density = max(round(float(kept.mean()), 4), 1e-4)
-        for tile in _tiles(layer, stored.group, stored.code, target):
-            words = nibble_rows.count(kept, tile.filters, stored.group)
-            found = _kernel(layer, tile, words, target)
-            if found.seconds < min(_MARGIN * dense.seconds, best.seconds):
-                best, block = found, (tile.filters, 1)
-                used = Scheme(format="block_punched", block=block, density=density, bits=BITS)
+        listed = sparse_kernel(layer, stored.group, stored.code, counts(stored, target), target)
+        if listed.seconds < _MARGIN * best.seconds:
+            best, used = listed, stored_in_lists(stored, listed)
     floats = kernel.dense(layer, target).seconds
     return NibbleChoice(
         layer=layer,
@@ -100,17 +96,48 @@ def choose(layer: Layer, stored: Nibbles, target: Target, sparse: bool = True) -
 def dense_kernel(layer: Layer, group: int, code: str, target: Target) -> Kernel:
     """Return the best kernel over all codes; its seconds are what a plan may reckon with."""
     group = whole(group, layer.channels)
-    found = (_kernel(layer, tile, None, target) for tile in _tiles(layer, group, code, target))
+    found = (kernel_of(layer, tile, None, target) for tile in tiles(layer, group, code, target))
     return min(found, key=lambda kernel: kernel.seconds)
 
 
-def _tiles(layer: Layer, group: int, code: str, target: Target) -> Iterator[NibbleTile]:
+def sparse_kernel(
+    layer: Layer, group: int, code: str, words: Mapping[int, int], target: Target
+) -> Kernel:
+    """Return the best kernel over lists; `words` tells how many by the filters of a panel."""
+    found = (
+        kernel_of(layer, tile, words[tile.filters], target)
+        for tile in tiles(layer, group, code, target)
+    )
+    return min(found, key=lambda kernel: kernel.seconds)
+
+
+def counts(stored: Nibbles, target: Target, vectors: Sequence[int] = VECTORS) -> dict[int, int]:
+    """Return how many words lists have, by the filters of a panel: so many vectors of them."""
+    kept, sizes = stored.codes != 0, [number * target.lanes for number in vectors]
+    return {filters: nibble_rows.count(kept, filters, stored.group) for filters in sizes}
+
+
+def stored_whole() -> Scheme:
+    """Return how a weight is stored with all of its codes."""
+    return Scheme(format="dense", bits=BITS)
+
+
+def stored_in_lists(stored: Nibbles, kernel: Kernel) -> Scheme:
+    """Return how a weight is stored whose panels list channels."""
+    density = max(round(float((stored.codes != 0).mean()), 4), 1e-4)
+    block = (kernel.tile.filters, 1)
+    return Scheme(format="block_punched", block=block, density=density, bits=BITS)
+
+
+def tiles(
+    layer: Layer, group: int, code: str, target: Target, vectors: Sequence[int] = VECTORS
+) -> Iterator[NibbleTile]:
     """Yield the register tiles: sums, a word's eight vectors of weights, an input and a scale."""
     most = (target.registers - PER_WORD - 2) // 2
-    for vectors in (1, 2, 4, 8):
+    for number in vectors:
         for rows in range(1, min(layer.positions, 8) + 1):
-            if rows * vectors <= max(most, 1) and (rows == 1 or rows * vectors <= PER_WORD):
-                yield _tile(layer, group, code, (vectors, rows), target)
+            if rows * number <= max(most, 1) and (rows == 1 or rows * number <= PER_WORD):
+                yield _tile(layer, group, code, (number, rows), target)
 
 
 def _tile(layer: Layer, group: int, code: str, size: tuple[int, int], target: Target) -> NibbleTile:
@@ -128,7 +155,7 @@ def _tile(layer: Layer, group: int, code: str, size: tuple[int, int], target: Ta
     )
 
 
-def _kernel(layer: Layer, tile: NibbleTile, words: int | None, target: Target) -> Kernel:
+def kernel_of(layer: Layer, tile: NibbleTile, words: int | None, target: Target) -> Kernel:
     """Return a kernel over so many listed words, or over all."""
     panels, vectors = -(-layer.filters // tile.filters), tile.filters // tile.lanes
     number = panels * -(-layer.channels // PER_WORD) if words is None else words

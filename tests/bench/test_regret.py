@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from support import tuning
 from tvm_sparse.bench import regret_table
+from tvm_sparse.bench.integer_regret import measure_integer_regret
 from tvm_sparse.bench.regret import RegretRow, measure_regret
 from tvm_sparse.bench.timing import Times
 from tvm_sparse.errors import FormatError
@@ -64,6 +66,19 @@ def test_formats_that_store_the_same_blocks_are_measured_once() -> None:
     assert "block-8x1" in found.times
     assert "block_punched-8x1" not in found.times
     assert np.all([times.median > 0 for times in found.times.values()])
+
+
+def test_integer_kernels_are_measured_for_every_size_of_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tvm_sparse.bench.layers.layer_set", lambda name: {tuning.POINTWISE: 1})
+    (found,) = measure_integer_regret("small", [0.9], ["block_punched-8x4"], 1, rounds=1)
+    sizes = {f"block_punched-{filters}x4" for filters in (16, 8, 4)}
+    assert (
+        set(found.times) == set(found.predicted) == sizes | {"dense, 8 filters", "dense, 4 filters"}
+    )
+    assert found.chosen in sizes
+    assert found.regret >= 0
 
 
 def test_unknown_formats_are_refused() -> None:

@@ -6,7 +6,7 @@ from support import tuning
 from tvm_sparse import workgroup_choice
 from tvm_sparse.layer import Layer
 from tvm_sparse.targets import Target
-from tvm_sparse.tuning.task import Task, task_of
+from tvm_sparse.tuning.task import LayerTask, task_of
 
 
 def described(threads: int = 256, shared: int = 32768) -> Target:
@@ -15,6 +15,6 @@ def described(threads: int = 256, shared: int = 32768) -> Target:
     return Target(name="described", tvm={"kind": "vulkan", **limits})
 
 
-def task(layer: Layer, scheme: str = "one_by_n-4@0.2", target: Target | None = None) -> Task:
+def task(layer: Layer, scheme: str = "one_by_n-4@0.2", target: Target | None = None) -> LayerTask:
     weight, target = tuning.pruned(layer, scheme), target or described()
     return task_of(workgroup_choice.choose(layer, weight, target), weight, target)

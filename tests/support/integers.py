@@ -87,9 +87,21 @@ def run(
     block: int | None = None,
     lowering: str = code_generation.NAME,
 ) -> Array:
-    """Compile and run a kernel."""
+    """Compile and run the kernel that is chosen."""
     choice = chosen(layer, given, target, block)
-    bound = implement(choice, given)
+    return computed(given, x, choice, target, residual, lowering)
+
+
+def computed(
+    given: Integers,
+    x: Array,
+    choice: IntegerChoice,
+    target: Target,
+    residual: Array | None = None,
+    lowering: str = code_generation.NAME,
+) -> Array:
+    """Compile and run a choice's kernel."""
+    layer, bound = choice.layer, implement(choice, given)
     function = kernels.compiled(bound.func, target, lowering)
     arrays = arguments(layer, given, bound, x, choice.dot, residual)
     tensors = [tvm.runtime.tensor(array) for array in arrays]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
+import tvm
 from torch import nn
 from tvm.s_tir import meta_schedule as ms
 
@@ -18,9 +20,9 @@ from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.kernel import by_patterns
 from tvm_sparse.layer import Layer
 from tvm_sparse.scheme import Scheme
-from tvm_sparse.tuning import sampling
+from tvm_sparse.tuning import candidate, sampling
 from tvm_sparse.tuning.space import Sample
-from tvm_sparse.tuning.task import Task, task_of
+from tvm_sparse.tuning.task import LayerTask, Task, task_of
 
 CONV = Layer(op="conv2d", weight=(32, 24, 3, 3), input=(1, 15, 13), padding=(1, 1, 1, 1), name="a")
 POINTWISE = Layer(op="conv2d", weight=(64, 64, 1, 1), input=(1, 14, 14), name="b")
@@ -29,6 +31,7 @@ DEPTHWISE = Layer(
     op="conv2d", weight=(24, 1, 3, 3), input=(1, 15, 13), padding=(1, 1, 1, 1), groups=24, name="d"
 )
 RAGGED = Layer(op="linear", weight=(70, 40), input=(13,), name="e")
+ONCE = ms.runner.EvaluatorConfig(number=1, repeat=2, min_repeat_ms=0)
 DENSE = "unstructured@1.0"
 
 X = torch.randn(1, 16, 12, 12, generator=torch.Generator().manual_seed(0))
@@ -49,14 +52,14 @@ def pruned(layer: Layer, scheme: str = "one_by_n-4@0.2", seed: int = 0) -> Weigh
     return np.where(mask, weight, np.float32(0))
 
 
-def task(layer: Layer = CONV, scheme: str = "", seed: int = 0) -> Task:
+def task(layer: Layer = CONV, scheme: str = "", seed: int = 0) -> LayerTask:
     scheme = scheme or ("one_by_n-16@0.1" if layer.op == "linear" else "one_by_n-4@0.2")
     target = replace(targets.load("x86"), cores=1)
     weight = pruned(layer, scheme, seed)
     return task_of(choose(layer, weight, target), weight, target)
 
 
-def by_pattern() -> Task:
+def by_pattern() -> LayerTask:
     """A task whose kernel runs pattern by pattern, whether that pays or not."""
     weight, target = pruned(CONV, "pattern-4x8@0.25"), targets.load("x86")
     choice = choose(CONV, weight, target)
@@ -65,7 +68,7 @@ def by_pattern() -> Task:
     return task_of(replace(choice, used=choice.found, kernel=kernel), weight, target)
 
 
-def in_windows() -> Task:
+def in_windows() -> LayerTask:
     """A task whose lanes select their inputs, whether that pays or not."""
     weight, target = pruned(RAGGED, "nm-2x4@0.5"), replace(targets.load("x86"), cores=2)
     choice = choose(RAGGED, weight, target)
@@ -74,7 +77,7 @@ def in_windows() -> Task:
     return task_of(replace(choice, used=choice.found, kernel=kernel), weight, target)
 
 
-def in_two_parts() -> Task:
+def in_two_parts() -> LayerTask:
     """A task whose weight is stored as a core and a rest, whether that pays or not."""
     weight, target = pruned(CONV, "block_punched-8x1@0.2"), targets.load("x86")
     weight[::9, ::7, 1, 1] = 0.5
@@ -82,7 +85,7 @@ def in_two_parts() -> Task:
     return task_of(choice, weight, target)
 
 
-def families() -> dict[str, Task]:
+def families() -> dict[str, LayerTask]:
     """One small task of each family of kernels, for several cores."""
     cases = {
         "tiles": (CONV, "one_by_n-4@0.2"),
@@ -118,6 +121,14 @@ def samples(task: Task, number: int, seed: int = 0) -> list[Sample]:
         if task.is_promising(sample):
             found[str(sample)] = sample
     return list(found.values())
+
+
+def timed(folder: Path, task: Task, sample: Sample) -> list[float]:
+    """Build and run a sample in this process; return its times in seconds."""
+    mod = sampling.decided(task, sample).mod
+    path = candidate.export(candidate.build(folder, mod, None, None))
+    library = tvm.runtime.load_module(path)
+    return candidate.run(folder, library, tvm.cpu(), ONCE, None)
 
 
 def record(

@@ -44,7 +44,7 @@ def pretend(path: Path, **about: str) -> None:
 def decided(database: Path | None = None) -> Choice:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return tuned(database, TARGET)(LAYER, WEIGHT, TARGET)
+        return tuned(database, TARGET).layers(LAYER, WEIGHT, TARGET)
 
 
 def built(**options: object) -> ts.Report:

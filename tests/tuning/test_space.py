@@ -5,14 +5,14 @@ import pytest
 from support import kernels, tuning
 from tvm_sparse import implement
 from tvm_sparse.layer import Layer
-from tvm_sparse.tuning.task import Task
+from tvm_sparse.tuning.task import LayerTask
 
 LAYERS = [tuning.CONV, tuning.POINTWISE, tuning.MATRIX]
 FAMILIES = tuning.families()
 
 
 @pytest.fixture(params=FAMILIES)
-def task(request: pytest.FixtureRequest) -> Task:
+def task(request: pytest.FixtureRequest) -> LayerTask:
     return FAMILIES[request.param]
 
 
@@ -21,7 +21,7 @@ def test_every_family_of_kernels_has_a_space() -> None:
     assert families == {"tiles", "panels", "windows", "patterns", "parts", "channels"}
 
 
-def test_the_default_kernel_is_a_sample(task: Task) -> None:
+def test_the_default_kernel_is_a_sample(task: LayerTask) -> None:
     chosen = task.chosen(task.default)
     assert chosen is not None
     assert chosen.kernel == task.choice.kernel
@@ -30,14 +30,14 @@ def test_the_default_kernel_is_a_sample(task: Task) -> None:
         assert task.default.point[decision.name] in decision.values
 
 
-def test_a_kernel_tells_the_decisions_that_made_it(task: Task) -> None:
+def test_a_kernel_tells_the_decisions_that_made_it(task: LayerTask) -> None:
     for sample in tuning.samples(task, 20):
         space, chosen = task.space(sample.space), task.chosen(sample)
         assert space is not None and chosen is not None
         assert space.point(chosen.kernel) == sample.point
 
 
-def test_no_two_samples_stand_for_one_kernel(task: Task) -> None:
+def test_no_two_samples_stand_for_one_kernel(task: LayerTask) -> None:
     found = [task.chosen(sample) for sample in tuning.samples(task, 60)]
     assert len({(str(c.used), c.kernel) for c in found if c is not None}) == len(found)
 
@@ -53,7 +53,7 @@ def test_odds_are_highest_where_the_formula_predicts_the_shortest_time(layer: La
             assert at_best == pytest.approx(max(decision.odds)), preferred
 
 
-def test_every_sample_computes_the_layer(task: Task) -> None:
+def test_every_sample_computes_the_layer(task: LayerTask) -> None:
     layer, x = task.layer, kernels.inputs(task.layer)
     expected = kernels.reference(layer, x, task.weight)
     for sample in tuning.samples(task, 3):

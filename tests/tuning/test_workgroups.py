@@ -11,7 +11,7 @@ from tvm_sparse.layer import Layer
 from tvm_sparse.relay_passes import pack_for_gpu
 from tvm_sparse.tuning import features, subject
 from tvm_sparse.tuning.space import Sample
-from tvm_sparse.tuning.task import Task
+from tvm_sparse.tuning.task import LayerTask
 from tvm_sparse.workgroup import Workgroup
 
 GROUPED = Layer(
@@ -30,17 +30,17 @@ TASKS = {name: gpus.task(*case) for name, case in CASES.items()}
 
 
 @pytest.fixture(params=TASKS)
-def task(request: pytest.FixtureRequest) -> Task:
+def task(request: pytest.FixtureRequest) -> LayerTask:
     return TASKS[request.param]
 
 
-def large(task: Task) -> Sample:
+def large(task: LayerTask) -> Sample:
     """A sample of 256 threads."""
     sizes = {"filters": 1, "blocks": 8, "height": 8, "width": 8, "lanes": 2, "channels": 8}
     return Sample(space=task.spaces[0].name, point=sizes)
 
 
-def test_what_build_chooses_is_a_sample(task: Task) -> None:
+def test_what_build_chooses_is_a_sample(task: LayerTask) -> None:
     chosen = task.chosen(task.default)
     assert chosen is not None and chosen.kernel == task.choice.kernel
     assert chosen.is_sparse == task.choice.is_sparse
@@ -50,7 +50,7 @@ def test_what_build_chooses_is_a_sample(task: Task) -> None:
         assert decision.odds[own] == max(decision.odds)
 
 
-def test_a_sample_states_the_sizes_of_its_workgroup(task: Task) -> None:
+def test_a_sample_states_the_sizes_of_its_workgroup(task: LayerTask) -> None:
     for sample in tuning.samples(task, 20):
         chosen = task.chosen(sample)
         assert chosen is not None
@@ -59,7 +59,7 @@ def test_a_sample_states_the_sizes_of_its_workgroup(task: Task) -> None:
         assert features.features(task, sample).shape == (28,)
 
 
-def test_every_sample_keeps_to_the_limits_of_the_device(task: Task) -> None:
+def test_every_sample_keeps_to_the_limits_of_the_device(task: LayerTask) -> None:
     small = gpus.described(threads=64, shared=4096)
     spaces = tuple(replace(space, target=small) for space in task.spaces)
     limited = replace(task, target=small, spaces=spaces)
@@ -93,6 +93,6 @@ def test_what_only_tvm_computes_is_not_tuned() -> None:
     assert gpus.task(wide, tuning.DENSE).spaces == ()
 
 
-def test_a_record_tells_the_spaces_of_its_layer(task: Task) -> None:
+def test_a_record_tells_the_spaces_of_its_layer(task: LayerTask) -> None:
     again = subject.read(subject.write(task), task.target)
     assert again.spaces == task.spaces and again.default == task.default

@@ -12,6 +12,7 @@ import tvm
 from tvm_sparse import choose, implement, implement_integer, integer_choice
 from tvm_sparse.implement import Implementation
 from tvm_sparse.integer import Bytes, Integers
+from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.layer import Layer
 from tvm_sparse.quantization import ranges
 from tvm_sparse.relay_passes import code_generation
@@ -61,9 +62,15 @@ def int8(layer: Layer, weight: Array, target: Target) -> LayerKernel:
     weight : float32 array of the layer's weight's shape
     target : Target
     """
+    numbers = integers(weight)
+    return int8_as(integer_choice.choose(numbers, layer, target), numbers, weight)
+
+
+def integers(weight: Array) -> Integers:
+    """Return the numbers of a layer from bytes to bytes, ReLU included, with a weight of floats."""
     steps, scale = ranges.weights(weight)
     given = Bytes(scale=0.05, zero=0)
-    numbers = Integers(
+    return Integers(
         weight=steps,
         scale=scale,
         bias=np.zeros(len(steps)),
@@ -71,7 +78,11 @@ def int8(layer: Layer, weight: Array, target: Target) -> LayerKernel:
         output=given,
         low=0.0,
     )
-    choice = integer_choice.choose(numbers, layer, target)
+
+
+def int8_as(choice: IntegerChoice, numbers: Integers, weight: Array) -> LayerKernel:
+    """Return the kernel of a choice for the numbers of a weight."""
+    layer = choice.layer
     words = replace(layer, weight=(-(-layer.filters // BYTES), -(-layer.channels // BYTES)))
     bound = implement_integer.implement(choice, numbers)
     return _kernel(bound, layer, words, "int32", str(choice.used), weight)

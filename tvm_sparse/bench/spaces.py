@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from tvm_sparse import targets
 from tvm_sparse.bench import networks
 from tvm_sparse.frontend import import_model
+from tvm_sparse.quantization import quantize
 from tvm_sparse.tuning.extract import extract
 from tvm_sparse.tuning.survey import Survey, survey
 
@@ -17,6 +18,7 @@ def survey_network(
     samples: int,
     size: int = 224,
     target: str = "x86",
+    int8: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Survey]:
     """Build, run and verify samples of every space of every task of a pruned network.
@@ -33,13 +35,16 @@ def survey_network(
         See `tvm_sparse.bench.networks.network`.
     target : str
         Of this machine: a packaged one's name, or the path of a profile.
+    int8 : bool
+        Whether the network is quantized.
     progress : callable, optional
         Called with what is being done.
     """
     tell = progress or (lambda text: None)
     tell(f"looking for the tasks of {name} {scheme}")
     model, image = networks.pruned(name, scheme, size)
-    tasks = extract(import_model(model, image, None), targets.load_here(target))
+    given = quantize(model, [image], target=target) if int8 else model
+    tasks = extract(import_model(given, image, None), targets.load_here(target))
     for number, row in enumerate(survey(tasks, samples), 1):
         spaces = sum(len(task.spaces) for task in tasks)
         tell(f"{number} of {spaces} spaces of {name} {scheme}")

@@ -135,6 +135,9 @@ def tune(
     runner: boards.Runner = None,
     host: boards.Host = None,
     cpus: boards.Cpus = None,
+    quantize: quantization.Samples = None,
+    bits: quantization.Bits = None,
+    skip: quantization.Skip = None,
     as_json: Json = False,
 ) -> None:
     """Measure kernels for the sparse layers of a model; Ctrl-C keeps what was found.
@@ -147,8 +150,12 @@ def tune(
     On boards: `tvm-sparse tune pruned.onnx --target rpi4 --tracker 192.168.1.10 --key rpi4`
 
     Without TVM there: `tvm-sparse tune pruned.onnx --target armv7 --runner ssh --host pi@board`
+
+    In int8: `tvm-sparse tune pruned.onnx --quantize samples.npy`, or a model that is quantized
     """
     states: list[Progress] = []
+    with stages() as say:
+        given = quantization.quantized(model, quantize, bits, skip, say, **quantization.DEFAULTS)
     with tuning_bar() as tell:
         from tvm_sparse.tuning.tune import tune as run
 
@@ -157,7 +164,7 @@ def tune(
             tell(state)
 
         path = run(
-            model,
+            given,
             target,
             trials=trials,
             time=time,

@@ -31,6 +31,7 @@ _Schemes = Annotated[
 _Zeros = Annotated[str, typer.Option(help="Sparsities in percent.")]
 _Limit = Annotated[int | None, typer.Option(help="Only the first layers of a set.")]
 _Target = Annotated[str, typer.Option(help="This machine, e.g. x86 or vulkan.")]
+_Int8 = Annotated[bool, typer.Option("--int8", help="Quantized to int8.")]
 _Size = Annotated[int, typer.Option(help="Height and width of the image; 224 is full size.")]
 
 
@@ -103,22 +104,24 @@ def regret(
     threads: _Threads = "1",
     rounds: _Rounds = 15,
     limit: _Limit = None,
+    int8: _Int8 = False,
     as_json: Json = False,
 ) -> None:
     """Measure what the cost formula's choices cost: the time beyond that of the best candidate.
 
-    Example: `tvm-sparse bench regret --sets resnet50,bert --zeros 80,90`
+    Example: `tvm-sparse bench regret --sets resnet50,bert --zeros 80,90`; of integer kernels:
+    `tvm-sparse bench regret --int8 --sets bert --schemes block_punched-4x4,block_punched-8x4`
     """
+    from tvm_sparse.bench.integer_regret import measure_integer_regret
     from tvm_sparse.bench.regret import measure_regret
 
+    measure = measure_integer_regret if int8 else measure_regret
     shares = [_number(z, "zeros") / 100 for z in zeros.split(",")]
     with _rows(as_json, "regret_table") as rows, stages() as tell:
         for number in _numbers_of_threads(threads):
             for name in sets.split(","):
                 rows.extend(
-                    measure_regret(
-                        name, shares, schemes.split(","), number, rounds, limit, progress=tell
-                    )
+                    measure(name, shares, schemes.split(","), number, rounds, limit, progress=tell)
                 )
 
 
@@ -180,6 +183,7 @@ def spaces(
     samples: Annotated[int, typer.Option(help="Kernels to build from each space.", min=1)] = 1,
     size: _Size = 224,
     target: _Target = "x86",
+    int8: _Int8 = False,
     as_json: Json = False,
 ) -> None:
     """Draw samples from the design spaces of tuning, and tell which share are valid kernels.
@@ -191,7 +195,7 @@ def spaces(
     with _rows(as_json, "spaces_table") as rows, stages() as tell:
         for name in names.split(","):
             for scheme in _schemes(schemes, zeros):
-                rows.extend(survey_network(name, scheme, samples, size, target, progress=tell))
+                rows.extend(survey_network(name, scheme, samples, size, target, int8, tell))
 
 
 @app.command()

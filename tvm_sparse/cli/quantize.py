@@ -44,7 +44,7 @@ def quantized(
 
     Without samples and bits it is returned as it is.
     """
-    if data is None and (options != _DEFAULTS or (skip and bits is None)):
+    if data is None and (options != DEFAULTS or (skip and bits is None)):
         raise typer.BadParameter(
             "--calibration, --symmetric, --equalize, --no-correct-bias and --skip say how to "
             "quantize; give samples, too: --quantize samples.npy"
@@ -69,4 +69,4 @@ def _wanted(bits: str | None) -> Any:
     return int(bits) if bits.isdigit() else bits
 
 
-_DEFAULTS = {"method": "minmax", "symmetric": False, "equalize": False, "correct_bias": True}
+DEFAULTS = {"method": "minmax", "symmetric": False, "equalize": False, "correct_bias": True}

@@ -12,7 +12,8 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 _FILE = "arguments.npz"
-_CLOSE = 1e-4  # of the largest output
+CLOSE = 1e-4  # sums of floats, taken in another order
+_SCALARS = ("constants", "name", "cores", "tolerance")  # what stands beside the arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,30 +30,34 @@ class Arguments:
         Of what is computed; candidates of one name compute the same.
     cores : int
         Threads that it is for.
+    tolerance : float
+        By how much outputs may differ, relative to the largest; 0 if they must be equal.
     """
 
     arrays: tuple[Array, ...]
     constants: tuple[int, ...]
     name: str
     cores: int
+    tolerance: float = CLOSE
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what `write` left in a candidate's folder."""
         with np.load(folder / _FILE) as file:
-            arrays = tuple(file[str(place)] for place in range(len(file.files) - 3))
+            arrays = tuple(file[str(place)] for place in range(len(file.files) - len(_SCALARS)))
             constants = tuple(int(place) for place in file["constants"])
             return cls(
                 arrays=arrays,
                 constants=constants,
                 name=str(file["name"]),
                 cores=int(file["cores"]),
+                tolerance=float(file["tolerance"]),
             )
 
     def write(self, folder: Path) -> None:
         """Write the arguments into a candidate's folder, as ``arguments.npz``.
 
-        ``0``, ``1``, … are the arrays; ``constants``, ``name`` and ``cores`` the rest.
+        ``0``, ``1``, … are the arrays; the rest has its own names.
         """
         np.savez(
             folder / _FILE,
@@ -60,6 +65,7 @@ class Arguments:
             constants=np.array(self.constants, np.int64),
             name=np.array(self.name),
             cores=np.array(self.cores),
+            tolerance=np.array(self.tolerance),
         )
 
     def verify(self, output: Array, shared: Path) -> None:
@@ -75,15 +81,20 @@ class Arguments:
         Raises
         ------
         ValueError
-            If they differ by more than 1e-4 of the largest output.
+            If they differ by more than is tolerated.
         """
         first = shared / f"{self.name}.npy"
         if not first.exists():
             np.save(first, output)
             return
         right = np.load(first)
+        if self.tolerance == 0:
+            if not np.array_equal(output, right):
+                wrong = float(np.mean(output != right))
+                raise ValueError(f"wrong output: {wrong:.1%} of its numbers, all must be equal")
+            return
         error = float(np.abs(output - right).max() / max(float(np.abs(right).max()), 1e-30))
-        if not error <= _CLOSE:  # NaN is wrong as well
+        if not error <= self.tolerance:  # NaN is wrong as well
             raise ValueError(
-                f"wrong output: relative error {error:.1e}, at most {_CLOSE} is allowed"
+                f"wrong output: relative error {error:.1e}, at most {self.tolerance} is allowed"
             )

@@ -22,9 +22,10 @@ import tvm
 from tvm import tirx
 from tvm.s_tir import Schedule
 
-from tvm_sparse import implement, link
+from tvm_sparse import link
 from tvm_sparse.compiled import set_threads
-from tvm_sparse.relay_passes import code_generation, gpu_pipeline, pack_for_gpu
+from tvm_sparse.implement import Implementation
+from tvm_sparse.relay_passes import code_generation, gpu_pipeline
 from tvm_sparse.relay_passes.schedule import ScheduleFunctions
 from tvm_sparse.targets import Target
 from tvm_sparse.tuning import cold, sampling
@@ -34,6 +35,7 @@ from tvm_sparse.tuning.task import Task
 Array = npt.NDArray[Any]
 
 _NUMBER = "number"
+_UNLIKELY = -0x55555556  # every byte 0xAA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +70,16 @@ def build(folder: Path, mod: tvm.IRModule, target: Any, params: Any) -> Built:
     name = _name(sampling.identity_of(mod))
     task = _task(folder / f"{name}.task")
     sample = sampling.sample_of(Schedule(mod))
-    choice = task.chosen(sample)
-    if choice is None:  # the search sends nothing that does not fit
+    bound = task.implemented(sample)
+    if bound is None:  # the search sends nothing that does not fit
         raise ValueError(f"not a kernel of {task.layer.key}: {task.refusal(sample)}")
-    make = pack_for_gpu.implement if task.target.is_gpu else implement.chosen
-    bound = make(choice, task.weight)
     number = secrets.randbits(62)
-    x, y = _ends(bound.func)
     arguments = Arguments(
-        arrays=(x, *bound.constants, y),
+        arrays=_arrays(bound),
         constants=tuple(range(1, 1 + len(bound.constants))),
         name=name,
         cores=task.target.cores,
+        tolerance=task.tolerance,
     )
     return Built(
         library=compiled(bound.func, number, task.target),
@@ -151,12 +151,31 @@ def compiled(func: tirx.PrimFunc, number: int, target: Target) -> Any:
     )
 
 
-def _ends(func: tirx.PrimFunc) -> tuple[Array, Array]:
-    """Return an input of random numbers, always the same, and an output of NaN, to be filled."""
-    x, y = (func.params[i].shape for i in (0, -1))
+def _arrays(bound: Implementation) -> tuple[Array, ...]:
+    """Return what a kernel is called with.
+
+    Inputs are random, always the same; a residual stands behind the constants. The output is NaN,
+    or numbers that are unlikely, to be filled.
+    """
     rng = np.random.default_rng(0)
-    given = rng.standard_normal([int(size) for size in x], np.float32)
-    return given, np.full([int(size) for size in y], np.nan, np.float32)
+    x, *others = bound.func.params
+    residuals = others[len(bound.constants) : -1]
+    inputs = [_random(rng, param) for param in (x, *residuals)]
+    y = _like(others[-1])
+    y.fill(np.nan if y.dtype.kind == "f" else _UNLIKELY)
+    return (inputs[0], *bound.constants, *inputs[1:], y)
+
+
+def _random(rng: np.random.Generator, param: Any) -> Array:
+    """Return random floats, or words of random bytes."""
+    like = _like(param)
+    if like.dtype.kind == "f":
+        return rng.standard_normal(like.shape, np.float32)
+    return rng.integers(-(1 << 31), 1 << 31, like.shape).astype(like.dtype)
+
+
+def _like(param: Any) -> Array:
+    return np.empty([int(size) for size in param.shape], str(param.dtype))
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from tvm_sparse.kernel import Kernel, sparse_panels
 from tvm_sparse.tile import PanelTile
 from tvm_sparse.tuning.space import Listed, Point
 
-_DIVIDED = ("panels", "rows")
+DIVIDED = ("panels", "rows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +44,14 @@ class PanelSpace(Listed):
         """Return the decisions that make a kernel of the family."""
         tile = kernel.tile
         assert isinstance(tile, PanelTile)
-        threads = _DIVIDED.index(tile.parallel)
+        threads = DIVIDED.index(tile.parallel)
         return {"filters": tile.filters, "rows": tile.rows, "parallel": threads}
 
     def divided(self, kernels: Iterable[Kernel], work: Work) -> Iterator[Kernel]:
         """Yield kernels as they are, and with what else threads may divide."""
         for kernel in kernels:
             yield kernel
-            for parallel in _DIVIDED if self.target.cores > 1 else ():
+            for parallel in DIVIDED if self.target.cores > 1 else ():
                 assert isinstance(kernel.tile, PanelTile)
                 threads = self.target.cores if parallel == "panels" else 1
                 yield self.made(replace(kernel.tile, parallel=parallel, threads=threads), work)

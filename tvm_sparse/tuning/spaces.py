@@ -16,12 +16,14 @@ from tvm_sparse.tile import Tile
 from tvm_sparse.tuning import workgroups
 from tvm_sparse.tuning.channels import ChannelSpace
 from tvm_sparse.tuning.dense import DensePanelSpace, DenseTileSpace
+from tvm_sparse.tuning.nibbles import NibbleSpace
 from tvm_sparse.tuning.panels import PanelSpace
 from tvm_sparse.tuning.parts import PartsSpace
 from tvm_sparse.tuning.patterns import PatternSpace
 from tvm_sparse.tuning.space import Space
 from tvm_sparse.tuning.tiles import TileSpace
 from tvm_sparse.tuning.windows import WindowSpace
+from tvm_sparse.tuning.words import WordSpace
 from tvm_sparse.tuning.workgroups import StockSpace, WorkgroupSpace
 
 KINDS: dict[str, type[Space]] = {
@@ -33,6 +35,8 @@ KINDS: dict[str, type[Space]] = {
     "dense tiles": DenseTileSpace,
     "dense panels": DensePanelSpace,
     "channels": ChannelSpace,
+    "words": WordSpace,
+    "nibbles": NibbleSpace,
     "workgroups": WorkgroupSpace,
     "stock": StockSpace,
 }  # by what databases call them

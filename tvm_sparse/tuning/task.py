@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
+from tvm_sparse import implement
 from tvm_sparse.choose import Choice
 from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.implement import Implementation
+from tvm_sparse.integer_choice import IntegerChoice
+from tvm_sparse.nibble_choice import NibbleChoice
+from tvm_sparse.relay_passes import pack_for_gpu
 from tvm_sparse.targets import Target
+from tvm_sparse.tuning.arguments import CLOSE
 from tvm_sparse.tuning.space import Sample
 from tvm_sparse.tuning.spaces import spaces_of
 from tvm_sparse.tuning.subject import Subject
@@ -16,8 +23,35 @@ _STEPS = 4  # counts that differ by less than a factor of 2 ** (1 / 4) are alike
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task(Subject):
+class Task(Subject, ABC):
     """A layer to be tuned; see `Subject` for what is not told here.
+
+    Parameters
+    ----------
+    identity : str
+        Equal for layers that one record serves: see `identity`.
+    layers : tuple of str
+        The names of the layers that share the identity.
+    tolerance : float
+        By how much outputs may differ from the default kernel's, relative to its largest.
+    """
+
+    identity: str
+    layers: tuple[str, ...] = ()
+    tolerance: float = CLOSE
+
+    @abstractmethod
+    def chosen(self, sample: Sample) -> Choice | IntegerChoice | NibbleChoice | None:
+        """Return the choice that a sample stands for; None if it stands for none here."""
+
+    @abstractmethod
+    def implemented(self, sample: Sample) -> Implementation | None:
+        """Return the kernel of a sample, bound to the weight; None if it stands for none here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTask(Task):
+    """A layer of floats to be tuned.
 
     Parameters
     ----------
@@ -25,16 +59,10 @@ class Task(Subject):
         One weight with the pattern; only its zeros matter.
     choice : Choice
         What the cost formula chose, in one of the spaces.
-    identity : str
-        Equal for layers that one record serves: see `identity`.
-    layers : tuple of str
-        The names of the layers that share the identity.
     """
 
     weight: Weight
     choice: Choice
-    identity: str
-    layers: tuple[str, ...] = ()
 
     def chosen(self, sample: Sample) -> Choice | None:
         """Return the choice that a sample stands for; None if it stands for none here."""
@@ -43,11 +71,19 @@ class Task(Subject):
             return None
         return replace(self.choice, used=space.used, rest=space.rest, kernel=kernel)
 
+    def implemented(self, sample: Sample) -> Implementation | None:
+        """Return the kernel of a sample, bound to the weight; None if it stands for none here."""
+        choice = self.chosen(sample)
+        if choice is None:
+            return None
+        make = pack_for_gpu.implement if self.target.is_gpu else implement.chosen
+        return make(choice, self.weight)
 
-def task_of(choice: Choice, weight: Weight, target: Target) -> Task:
+
+def task_of(choice: Choice, weight: Weight, target: Target) -> LayerTask:
     """Return the task of tuning a layer, given what the cost formula chose for its weight."""
     layer = choice.layer
-    return Task(
+    return LayerTask(
         layer=layer,
         weight=weight,
         target=target,
@@ -72,8 +108,9 @@ def identity(choice: Choice) -> str:
     form = str(found).split("@")[0]
     order = " reordered" if work.reordered else ""
     blocks = f"{work.blocks}×{work.filters}{order}"
-    return f"{key}; {form}: {blocks}, taps {_about(work.taps)}, weights {_about(single.taps)}"
+    return f"{key}; {form}: {blocks}, taps {about(work.taps)}, weights {about(single.taps)}"
 
 
-def _about(number: int) -> str:
+def about(number: int) -> str:
+    """Return a count, the same for all that are alike."""
     return f"2^({round(_STEPS * math.log2(number))}/{_STEPS})" if number else "0"

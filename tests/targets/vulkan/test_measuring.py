@@ -17,7 +17,6 @@ from tvm_sparse import targets
 from tvm_sparse.errors import TargetError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.profiling.network import estimate
-from tvm_sparse.relay_passes import pack_for_gpu
 from tvm_sparse.schedules import gpu_rules
 from tvm_sparse.tuning import folder, provenance, records, tune
 from tvm_sparse.tuning.extract import extract
@@ -76,12 +75,13 @@ def test_records_hold_for_one_device_and_driver(device: Any, tmp_path: Path) -> 
 
 def test_a_workgroup_over_the_limits_of_a_device_is_refused_in_clear_words() -> None:
     found = task()
-    func = pack_for_gpu.implement(found.choice, found.weight).func
+    bound = found.implemented(found.default)
+    assert bound is not None
     limits = {"max_threads_per_block": 64, "max_shared_memory_per_block": 1024}
     small = tvm.target.Target({"kind": "vulkan", "max_num_threads": 64, **limits}, host="llvm")
     said = r"takes 128 threads of at most 64 and \d+ shared bytes of at most 1024 on vulkan: take a"
     with small, pytest.raises(TargetError, match=said):
-        dlight.ApplyDefaultSchedule(*gpu_rules())(tvm.IRModule({"main": func}))
+        dlight.ApplyDefaultSchedule(*gpu_rules())(tvm.IRModule({"main": bound.func}))
 
 
 @torch.no_grad()
