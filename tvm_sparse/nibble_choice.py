@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tvm_sparse import kernel, nibble_rows
 from tvm_sparse.choose import find
 from tvm_sparse.kernel import Kernel
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _MARGIN = 0.9  # a sparse kernel must be predicted to take at most this share of the dense time
 _LANES = 16  # of a permutation that looks up every code
+_SHARED = (16, 8, 4)  # filters that may share their channels
+_FILLED = 0.8  # share of the weights of blocks that are not zero
 _DECODE = 0.5  # cycles to shift and look up a vector of codes
 _COMPUTE = 1.0  # the same without a permutation
 _ROW = 0.75  # cycles to multiply it with a row's input, and add
@@ -74,7 +78,7 @@ def choose(layer: Layer, stored: Nibbles, target: Target, sparse: bool = True) -
     sparse : bool
         Whether zeros may be skipped.
     """
-    kept = stored.codes != 0
+    kept = stored.kept
     dense = dense_kernel(layer, stored.group, stored.code, target)
     best, used = dense, Scheme(format="dense", bits=BITS)
     if sparse and not kept.all():
@@ -89,12 +93,29 @@ def choose(layer: Layer, stored: Nibbles, target: Target, sparse: bool = True) -
     return NibbleChoice(
         layer=layer,
         stored=stored,
-        found=replace(find(stored.dense()), bits=BITS),
+        found=pattern(stored),
         used=used,
         kernel=best,
         dense_seconds=floats,
         reason=f"{stored.code} weights, predicted {floats / best.seconds:.1f}× as fast as float32",
     )
+
+
+def pattern(stored: Nibbles) -> Scheme:
+    """Return the tightest description of the zeros of codes.
+
+    Small weights of a block become zeros when they are rounded: where nearly all of the weights
+    are left in blocks of filters, these are the pattern.
+    """
+    kept = stored.kept
+    found = find(kept)
+    for filters in _SHARED if found.format == "unstructured" else ():
+        padded = np.pad(kept, ((0, -len(kept) % filters), (0, 0)))
+        blocks = padded.reshape(-1, filters, kept.shape[1]).any(axis=1)
+        whole = np.repeat(blocks, filters, axis=0)[: len(kept)]
+        if not whole.all() and kept.sum() >= _FILLED * whole.sum():
+            return replace(find(whole), bits=BITS)
+    return replace(found, bits=BITS)
 
 
 def dense_kernel(layer: Layer, group: int, code: str, target: Target) -> Kernel:
