@@ -17,6 +17,7 @@ from tvm.relax.frontend import onnx as tvm_onnx
 
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend.bind import bind, layer_name
+from tvm_sparse.frontend.onnx_dynamic import spell_dynamic
 from tvm_sparse.frontend.onnx_few_bits import FewBits, spell_few_bits
 from tvm_sparse.frontend.onnx_integers import check_bytes, spell_integers
 from tvm_sparse.relay_passes import record
@@ -42,7 +43,7 @@ def from_onnx(
     """Return an ONNX model as Relax; see `tvm_sparse.frontend.import_model`."""
     model, few_bits = spell_few_bits(model)
     check_bytes(model)
-    shapes, model = _input_shapes(model, example_inputs), spell_integers(model)
+    shapes, model = _input_shapes(model, example_inputs), spell_integers(spell_dynamic(model))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
