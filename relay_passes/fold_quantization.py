@@ -169,8 +169,11 @@ class _Plan:
         return value
 
     def _quantize(self, var: relax.Var) -> expr.Change:
-        known = quantized.meaning(self.uses, self.uses.values[var])
-        assert known is not None  # `quantized.source` found it
+        """Return the change of bytes to words as well."""
+        made = self.uses.values[var]
+        known = quantized.meaning(self.uses, made)
+        if expr.op_name(made) != quantized.QUANTIZE or known is None:
+            return lambda call, builder: self._packed(var, call, builder)
 
         def change(call: Any, builder: relax.BlockBuilder) -> Any:
             for op in sorted(self.needed[var]):

@@ -8,6 +8,7 @@ from tvm.relax.backend import gpu_generic
 from tvm.s_tir import dlight
 
 from tvm_sparse.relay_passes import gpu_code_generation, gpu_scans, pipeline, scope
+from tvm_sparse.relay_passes.fold_dynamic_quantization import FoldDynamicQuantization
 from tvm_sparse.relay_passes.fold_quantization import FoldQuantization
 from tvm_sparse.relay_passes.narrow_indices import NarrowIndices
 from tvm_sparse.relay_passes.pack_for_gpu import PackForGpu
@@ -28,6 +29,7 @@ def lower(
     return [
         *([RemoveDeadChannels()] if sparse else []),
         *(pipeline.halve() if halves else []),
+        FoldDynamicQuantization(),
         FoldQuantization(target, sparse),
         PackForGpu(target, sparse, decide),
         SinkTransposes(),

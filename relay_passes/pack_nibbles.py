@@ -30,6 +30,8 @@ from tvm_sparse.relay_passes import emit, expr, layers, record, scope
 from tvm_sparse.report import LayerReport
 from tvm_sparse.targets import Target
 
+_LAYERS = (layers.CONV, layers.LINEAR)
+
 Decide = Callable[[Layer, Nibbles, Target, bool], NibbleChoice]
 """Takes a layer, its codes, the target, and whether zeros may be skipped."""
 
@@ -66,7 +68,7 @@ class PackNibbles(scope.ForTarget):
             found: dict[relax.Var, expr.Change] = {}
             for var, call in uses.values.items():
                 name = names.get(var.name, var.name)
-                if expr.op_name(call) != layers.LINEAR or name not in wanted:
+                if expr.op_name(call) not in _LAYERS or name not in wanted:
                     continue
                 read = _read(uses, call, name, wanted[name])
                 if isinstance(read, str):
@@ -88,13 +90,18 @@ def _read(
     """Return a layer and its codes, why it has none, or nothing if it has other bits."""
     if wanted.bits != BITS:
         return ""
+    if expr.op_name(call) != layers.LINEAR:
+        return "kernels of four bits are for linear layers"
     value = uses.constant(call.args[1])
     layer = layers.layer_of(call, value, name)
     if isinstance(layer, str):
         return layer
     stored = _stored(layers.weight_of(layer, value), wanted)
     if stored is None:
-        return f"its weights are not what codes of {wanted} stand for: quantize it last"
+        return (
+            f"its weights are not what codes of {wanted} stand for: zero points must be whole "
+            "numbers, and nothing may change weights after they were quantized"
+        )
     return layer, stored
 
 
@@ -113,7 +120,7 @@ def _lowered(choice: NibbleChoice) -> tuple[expr.Change, LayerReport]:
 def _row(choice: NibbleChoice, layer: Layer, nbytes: int) -> LayerReport:
     return LayerReport.of(
         layer,
-        choice.stored.codes,
+        choice.stored.kept,
         found=str(choice.found),
         stored=str(choice.used),
         kernel=str(choice.kernel),

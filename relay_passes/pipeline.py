@@ -10,6 +10,7 @@ from tvm_sparse.relay_passes import integer_kernels, pack_nibbles, scope
 from tvm_sparse.relay_passes.expand_activations import ExpandActivations, SpellActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
+from tvm_sparse.relay_passes.fold_dynamic_quantization import FoldDynamicQuantization
 from tvm_sparse.relay_passes.fold_quantization import FoldQuantization
 from tvm_sparse.relay_passes.fuse_attention import FuseAttention
 from tvm_sparse.relay_passes.fuse_pooling import FusePooling
@@ -61,6 +62,7 @@ def lower(
         *(halve() if halves else []),
         JoinSums(target, sparse),
         FuseAttention(target),
+        FoldDynamicQuantization(),
         FoldQuantization(target, sparse, decide_integers),
         PackNibbles(target, sparse, decide_nibbles),
         PackPairs(target, sparse),

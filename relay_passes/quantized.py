@@ -64,13 +64,18 @@ def meaning(uses: expr.Uses, call: Any) -> Bytes | None:
 
 
 def source(uses: expr.Uses, value: Any) -> tuple[relax.Var, Bytes] | None:
-    """Return the result of a quantize that an expression dequantizes, and its meaning, or None."""
+    """Return the bytes that an expression dequantizes, and their meaning, or None.
+
+    A quantize must have meant the same; bytes that come in another way mean what readers say.
+    """
     call = uses.value(value)
     if expr.op_name(call) != DEQUANTIZE:
         return None
     found, known = call.args[0], meaning(uses, call)
     made = uses.value(found)
-    if known is None or expr.op_name(made) != QUANTIZE or meaning(uses, made) != known:
+    if known is None or not isinstance(made, relax.Call):
+        return None
+    if expr.op_name(made) == QUANTIZE and meaning(uses, made) != known:
         return None
     return found, known
 
@@ -83,12 +88,10 @@ def layer(uses: expr.Uses, var: relax.Var, name: str) -> Found | str | None:
     call = uses.values[var]
     if expr.op_name(call) not in (layers.CONV, layers.LINEAR):
         return None
-    weight = _weight(uses, call)
-    if weight is None:
-        return None
-    if isinstance(weight, str):
-        return weight
-    value, scale = weight
+    known = weight(uses, call)
+    if known is None or isinstance(known, str):
+        return known
+    value, scale = known
     data = source(uses, call.args[0])
     if data is None:
         return "its input is not quantized to bytes of one scale"
@@ -101,7 +104,7 @@ def layer(uses: expr.Uses, var: relax.Var, name: str) -> Found | str | None:
     return why or Found(var=var, layer=found, numbers=numbers, data=data[0])
 
 
-def _weight(uses: expr.Uses, call: relax.Call) -> tuple[Array, Array] | str | None:
+def weight(uses: expr.Uses, call: relax.Call) -> tuple[Array, Array] | str | None:
     """Return a layer's weights, filters first, as signed bytes, and their scales, or why not."""
     found, turned = uses.value(call.args[1]), expr.op_name(call) == layers.LINEAR
     if turned and expr.op_name(found) == "relax.permute_dims":

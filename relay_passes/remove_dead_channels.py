@@ -13,7 +13,7 @@ After, if w2 is zero on 14 of the channels, or w1 on 14 filters whose channels s
 Between the two layers may stand a bias, activations, pooling and depthwise convolutions, each read
 by the next alone; depthwise convolutions lose the channels too. The same holds for two linear
 layers. Where filters share taps in blocks, these stay whole, see
-`tvm_sparse.relay_passes.whole_blocks`.
+`tvm_sparse.relay_passes.whole_blocks`. Layers whose channels share scales in groups keep them all.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import tvm
 from tvm import relax
 
 from tvm_sparse.layer import Layer
+from tvm_sparse.nibbles import BITS
 from tvm_sparse.relay_passes import expr, layers, record, whole_blocks
 from tvm_sparse.relay_passes.elementwise import BINARY, on_number, varies_along
 
@@ -40,30 +41,33 @@ class RemoveDeadChannels:
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function, and note what was removed."""
-        names = record.names(mod)
+        names, precisions = record.names(mod), record.precisions(mod)
+        grouped = {name for name, one in precisions.items() if one.bits == BITS}
         while True:  # what a smaller layer no longer reads may be dead in turn
-            mod, notes = _shrunk(mod, names)
+            mod, notes = _shrunk(mod, names, grouped)
             for text in notes:
                 mod = record.note(mod, text)
             if not notes:
                 return mod
 
 
-def _shrunk(mod: tvm.IRModule, names: dict[str, str]) -> tuple[tvm.IRModule, list[str]]:
+def _shrunk(
+    mod: tvm.IRModule, names: dict[str, str], grouped: set[str]
+) -> tuple[tvm.IRModule, list[str]]:
     """Shrink each pair of layers once; return the module and what was removed."""
     notes: list[str] = []
     mod = expr.rewrite_functions(
-        mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), names, notes))
+        mod, lambda mod, func: expr.Rebind(mod, _changes(expr.Uses(func), names, grouped, notes))
     )
     return mod, notes
 
 
 def _changes(
-    uses: expr.Uses, names: dict[str, str], notes: list[str]
+    uses: expr.Uses, names: dict[str, str], grouped: set[str], notes: list[str]
 ) -> dict[relax.Var, expr.Change]:
     changes: dict[relax.Var, expr.Change] = {}
     for var, call in uses.values.items():
-        pair = _pair(uses, var, call)
+        pair = None if names.get(var.name) in grouped else _pair(uses, var, call)
         if pair is not None and pair.first not in changes and not pair.kept.all():
             changes.update(_shrink(pair))
             name, dead = names.get(pair.first.name, pair.first.name), int((~pair.kept).sum())

@@ -43,6 +43,27 @@ def test_rounded_weights_are_found_to_be_integers_and_others_are_not() -> None:
     assert nibbles.find_integers(given, 64) is None
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "sign"),
+    [(-8, 7, 1), (-8, 7, -1), (0, 15, 1), (-3, 12, 1), (-2, 1, 1), (-15, 0, 1)],
+)
+def test_integers_of_any_sixteen_numbers_are_found_with_the_very_same_floats(
+    low: int, high: int, sign: int
+) -> None:
+    rng = np.random.default_rng(0)
+    scale = sign * rng.uniform(0.001, 3, (40, 5)).astype(np.float32)
+    given = rng.integers(low, high + 1, (40, 70)) * np.repeat(scale, 16, axis=1)[:, :70]
+    found = nibbles.find_integers(given.astype(np.float32), 16)
+    assert found is not None and (found.zero is not None) == (not -8 <= low <= high <= 7)
+    np.testing.assert_array_equal(found.dense(), given.astype(np.float32))
+    np.testing.assert_array_equal(found.kept, given != 0)
+
+
+def test_integers_of_more_than_sixteen_numbers_are_not_found() -> None:
+    given = np.linspace(-9, 8, 18, dtype=np.float32)[None]
+    assert nibbles.find_integers(given, 24) is None
+
+
 def test_powers_of_two_are_found_and_other_weights_are_not() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 16, (20, 50))

@@ -14,13 +14,13 @@ def implement(choice: NibbleChoice) -> Implementation:
     """Return the implementation of a choice, named by what its codes stand for."""
     layer, stored, tile = choice.layer, choice.stored, choice.kernel.tile
     assert isinstance(tile, NibbleTile)
-    table = TABLES[stored.code]
+    table, zeros = TABLES[stored.code], stored.zero is not None
     if not choice.is_sparse:
         constants = (*nibble_rows.dense(stored, tile.filters), table)
-        func = algorithm.dense(layer, tile)
+        func = algorithm.dense(layer, tile, zeros)
         return Implementation(func=func, name=f"{stored.code}_linear", constants=constants)
     rows = nibble_rows.sparse(stored, tile.filters)
-    func = algorithm.sparse(layer, tile, rows)
+    func = algorithm.sparse(layer, tile, rows, zeros)
     lists = rows.channel, rows.group, rows.ptr
     name = f"sparse_{stored.code}_linear"
     return Implementation(func=func, name=name, constants=(rows.words, rows.scale, table, *lists))

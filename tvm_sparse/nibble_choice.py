@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tvm_sparse import kernel, nibble_rows
 from tvm_sparse.choose import find
 from tvm_sparse.kernel import Kernel
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _MARGIN = 0.9  # a sparse kernel must be predicted to take at most this share of the dense time
 VECTORS = (1, 2, 4, 8)  # of a panel's filters
 _LANES = 16  # of a permutation that looks up every code
+_SHARED = (16, 8, 4)  # filters that may share their channels
+_FILLED = 0.8  # share of the weights of blocks that are not zero
 _DECODE = 0.5  # cycles to shift and look up a vector of codes
 _COMPUTE = 1.0  # the same without a permutation
 _ROW = 0.75  # cycles to multiply it with a row's input, and add
@@ -75,7 +79,7 @@ def choose(layer: Layer, stored: Nibbles, target: Target, sparse: bool = True) -
     sparse : bool
         Whether zeros may be skipped.
     """
-    kept = stored.codes != 0
+    kept = stored.kept
     best, used = dense_kernel(layer, stored.group, stored.code, target), stored_whole()
     if sparse and not kept.all():
         listed = sparse_kernel(layer, stored.group, stored.code, counts(stored, target), target)
@@ -85,12 +89,29 @@ def choose(layer: Layer, stored: Nibbles, target: Target, sparse: bool = True) -
     return NibbleChoice(
         layer=layer,
         stored=stored,
-        found=replace(find(stored.dense()), bits=BITS),
+        found=pattern(stored),
         used=used,
         kernel=best,
         dense_seconds=floats,
         reason=f"{stored.code} weights, predicted {floats / best.seconds:.1f}× as fast as float32",
     )
+
+
+def pattern(stored: Nibbles) -> Scheme:
+    """Return the tightest description of the zeros of codes.
+
+    Small weights of a block become zeros when they are rounded: where nearly all of the weights
+    are left in blocks of filters, these are the pattern.
+    """
+    kept = stored.kept
+    found = find(kept)
+    for filters in _SHARED if found.format == "unstructured" else ():
+        padded = np.pad(kept, ((0, -len(kept) % filters), (0, 0)))
+        blocks = padded.reshape(-1, filters, kept.shape[1]).any(axis=1)
+        whole = np.repeat(blocks, filters, axis=0)[: len(kept)]
+        if not whole.all() and kept.sum() >= _FILLED * whole.sum():
+            return replace(find(whole), bits=BITS)
+    return replace(found, bits=BITS)
 
 
 def dense_kernel(layer: Layer, group: int, code: str, target: Target) -> Kernel:
@@ -113,7 +134,7 @@ def sparse_kernel(
 
 def counts(stored: Nibbles, target: Target, vectors: Sequence[int] = VECTORS) -> dict[int, int]:
     """Return how many words lists have, by the filters of a panel: so many vectors of them."""
-    kept, sizes = stored.codes != 0, [number * target.lanes for number in vectors]
+    kept, sizes = stored.kept, [number * target.lanes for number in vectors]
     return {filters: nibble_rows.count(kept, filters, stored.group) for filters in sizes}
 
 
@@ -124,7 +145,7 @@ def stored_whole() -> Scheme:
 
 def stored_in_lists(stored: Nibbles, kernel: Kernel) -> Scheme:
     """Return how a weight is stored whose panels list channels."""
-    density = max(round(float((stored.codes != 0).mean()), 4), 1e-4)
+    density = max(round(float(stored.kept.mean()), 4), 1e-4)
     block = (kernel.tile.filters, 1)
     return Scheme(format="block_punched", block=block, density=density, bits=BITS)
 

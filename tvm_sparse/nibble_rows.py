@@ -26,6 +26,7 @@ class NibbleRows:
     ----------
     words : int32 array of shape (n, P)
     scale : float32 array of shape (panels, groups, P)
+        Or (panels, 2 groups, P) with zero points, see `Nibbles.steps`.
     channel : int32 array of shape (n * 8,)
     group : int32 array of shape (n,)
     ptr : int64 array of shape (panels + 1,)
@@ -39,7 +40,7 @@ class NibbleRows:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Words over all panels, and groups of scales."""
+        """Words over all panels, and scales of a filter."""
         return len(self.words), self.scale.shape[1]
 
     @property
@@ -55,13 +56,13 @@ def count(kept: npt.NDArray[np.bool_], filters: int, group: int) -> int:
 
 
 def dense(stored: Nibbles, filters: int) -> tuple[npt.NDArray[np.int32], Array]:
-    """Return all words (panels, words, P) and scales (panels, groups, P)."""
-    return _panels(nibbles.words(stored.codes), filters), _panels(stored.scale, filters)
+    """Return all words (panels, words, P) and scales (panels, groups, P), see `NibbleRows`."""
+    return _panels(nibbles.words(stored.filled()), filters), _panels(stored.steps, filters)
 
 
 def sparse(stored: Nibbles, filters: int) -> NibbleRows:
     """Return the words of the channels that a filter of a panel keeps."""
-    shared = _shared(stored.codes != 0, filters, stored.group)
+    shared = _shared(stored.kept, filters, stored.group)
     panel, group, inside = np.nonzero(shared)
     lengths = shared.sum(axis=2)
     each = -(-lengths // PER_WORD)
@@ -74,13 +75,15 @@ def sparse(stored: Nibbles, filters: int) -> NibbleRows:
     number = max(int(each.sum()), 1)
     channel = np.zeros(number * PER_WORD, np.int32)
     channel[place] = group * stored.group + inside
-    codes = np.zeros((number * PER_WORD, filters), np.uint8)
-    codes[place] = _panels(stored.codes, filters)[panel, channel[place]]
     owner = np.zeros(number, np.int32)
     owner[: int(each.sum())] = np.repeat(np.tile(np.arange(each.shape[1]), len(each)), each.flat)
+    whose = np.zeros(number, np.int32)
+    whose[: int(each.sum())] = np.repeat(np.arange(len(each)), each.sum(axis=1))
+    codes = np.repeat(_panels(stored.zeros, filters)[whose, owner], PER_WORD, axis=0)
+    codes[place] = _panels(stored.codes, filters)[panel, channel[place]]
     return NibbleRows(
         words=np.ascontiguousarray(nibbles.words(codes.T).T),
-        scale=_panels(stored.scale, filters),
+        scale=_panels(stored.steps, filters),
         channel=channel,
         group=owner,
         ptr=np.concatenate([[0], np.cumsum(each.sum(axis=1))]).astype(np.int64),

@@ -29,7 +29,7 @@ def layer_of(which: str) -> Layer:
     return Layer(op="linear", weight=weight, input=rows)
 
 
-def stored(layer: Layer, code: Code, keep: float = 1.0) -> Nibbles:
+def stored(layer: Layer, code: Code, keep: float = 1.0, zeros: bool = False) -> Nibbles:
     """Any codes and scales; blocks of 16 filters share the channels that they keep."""
     rng = np.random.default_rng(0)
     filters, channels = layer.weight
@@ -37,7 +37,15 @@ def stored(layer: Layer, code: Code, keep: float = 1.0) -> Nibbles:
     codes = rng.integers(1, 16, layer.weight) * np.repeat(blocks, 16, axis=0)[:filters]
     group = nibbles.whole(32, channels)
     scale = rng.random((filters, -(-channels // group))).astype(np.float32) + 0.5
-    return Nibbles(codes=codes.astype(np.uint8), scale=scale, group=group, code=code)
+    given = Nibbles(codes=codes.astype(np.uint8), scale=scale, group=group, code=code)
+    return moved(given, rng) if zeros else given
+
+
+def moved(given: Nibbles, rng: np.random.Generator) -> Nibbles:
+    """The same zeros, but other codes stand for them."""
+    zero = rng.integers(-8, 8, given.scale.shape).astype(np.int8)
+    by_channel = np.repeat(zero, given.group, axis=1)[:, : given.codes.shape[1]]
+    return replace(given, codes=((given.codes + by_channel) & 15).astype(np.uint8), zero=zero)
 
 
 def check(choice: NibbleChoice, target: Target, lowering: str = code_generation.NAME) -> None:
@@ -69,6 +77,16 @@ def test_channels_that_no_filter_of_a_panel_keeps_are_skipped(which: str, target
     choice = nibble_choice.choose(layer, stored(layer, "int4", keep=0.1), target)
     assert choice.is_sparse and choice.used.bits == 4
     check(choice, target)
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.1], ids=["dense", "sparse"])
+def test_zero_points_are_taken_away(keep: float, x86: Target) -> None:
+    layer = layer_of("ragged")
+    given = stored(layer, "int4", keep, zeros=True)
+    np.testing.assert_array_equal(given.kept, stored(layer, "int4", keep).kept)
+    choice = nibble_choice.choose(layer, given, x86)
+    assert choice.is_sparse == (keep < 1)
+    check(choice, x86, bounds.NAME)
 
 
 def test_panels_without_weights_give_zeros(x86: Target) -> None:

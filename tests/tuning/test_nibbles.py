@@ -47,7 +47,8 @@ def test_samples_compute_the_layer(task: NibbleTask) -> None:
 
 def test_build_uses_what_was_measured_to_be_faster(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model, x = nn.Sequential(nn.Linear(96, 64)).eval(), torch.randn(3, 96)
+    linear, x = nn.Linear(96, 64), torch.randn(3, 96)
+    model = nn.Sequential(linear).eval()
     given = ts.quantize(model, bits=4, example_inputs=(x,))
     (task,) = extract(import_model(given), targets.load("x86"))
     other = tuning.samples(task, 2)[1]
@@ -58,6 +59,6 @@ def test_build_uses_what_was_measured_to_be_faster(tmp_path: Path) -> None:
     (row,) = compiled.report
     assert row.reason == "tuned: 0.01 ms alone, 2.00× as fast as predicted best"
     assert row.kernel == str(task.kernel(other))
-    codes = nibbles.integers(model[0].weight.detach().numpy(), 64)
-    expected = x.numpy() @ codes.dense().T + model[0].bias.detach().numpy()
+    codes = nibbles.integers(linear.weight.detach().numpy(), 64)
+    expected = x.numpy() @ codes.dense().T + linear.bias.detach().numpy()
     kernels.assert_close(compiled(x).numpy(), expected)

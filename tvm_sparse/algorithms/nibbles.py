@@ -6,6 +6,9 @@ Two blocks a kernel, a word of eight codes a step::
     product  A[row, filter] = Σ over words: scale × Σ over 8 codes: number of the code × X[row, …]
     store    Y[row, filter] = A[row, filter]
 
+Where groups have zero points, a word also adds ``-zero × scale × Σ X``; the sum of inputs is the
+same for all filters.
+
 The number of a code comes out of a table of sixteen, which `relay_passes` keeps in a register where
 the target has a permutation of sixteen lanes; elsewhere it is computed from the code's bits.
 """
@@ -19,29 +22,39 @@ from tvm_sparse.nibbles import BITS, PER_WORD
 from tvm_sparse.tile import NibbleTile
 
 
-def dense(layer: Layer, tile: NibbleTile):
+def dense(layer: Layer, tile: NibbleTile, zeros: bool = False):
     """Return the algorithm over all channels.
+
+    Parameters
+    ----------
+    layer, tile
+        What to compute; how its loops are cut.
+    zeros : bool
+        Whether groups have zero points.
 
     Returns
     -------
     PrimFunc
         Of (X, words (panels, words, tile.filters) int32, scale (panels, groups, tile.filters)
         float32, table (16,) float32, Y); the last word of a filter may reach beyond the channels.
+        With zero points there are twice as many scales, see `tvm_sparse.nibbles.Nibbles.steps`.
     """
     x_shape, y_shape, rows, panels, channels = filters.sizes(layer, tile)
     panel, per, words = T.int64(tile.filters), tile.group, -(-layer.channels // PER_WORD)
-    groups = T.int64(-(-words // per))
+    groups = T.int64(-(-words // per) * (1 + zeros))
     words, ragged = T.int64(words), layer.channels % PER_WORD
     read, store, attrs = filters.reading(layer), filters.storing(layer), tile.annotation
-    total = _total(tile)
+    total = _total(tile, zeros)
 
     def product(X, table, words_, scale, m, o, k):
         def at(j):
             channel = k * PER_WORD + j
             return read(X, m, T.min(channel, channels - 1) if ragged else channel)
 
-        word, step = words_[o // panel, k, o % panel], scale[o // panel, k // per, o % panel]
-        return total(table, word, at) * step
+        def step(part):
+            return scale[o // panel, k // per * (1 + zeros) + part, o % panel]
+
+        return total(table, words_[o // panel, k, o % panel], at, step)
 
     @T.prim_func(s_tir=True, private=True)
     def dense_linear(
@@ -66,8 +79,8 @@ def dense(layer: Layer, tile: NibbleTile):
     return dense_linear
 
 
-def sparse(layer: Layer, tile: NibbleTile, stored: NibbleRows):
-    """Return the algorithm over panels of filters that share a list of channels.
+def sparse(layer: Layer, tile: NibbleTile, stored: NibbleRows, zeros: bool = False):
+    """Return the algorithm over panels of filters that share a list of channels; see `dense`.
 
     Returns
     -------
@@ -79,14 +92,16 @@ def sparse(layer: Layer, tile: NibbleTile, stored: NibbleRows):
     panel, words, groups = (T.int64(v) for v in (tile.filters, *stored.sizes))
     longest, listed = T.int64(stored.longest), T.int64(PER_WORD * stored.sizes[0])
     read, store, attrs = filters.reading(layer), filters.storing(layer), tile.annotation
-    total = _total(tile)
+    total = _total(tile, zeros)
 
     def product(X, table, words_, scale, channel, group, m, o, k):
         def at(j):
             return read(X, m, T.Cast("int64", channel[k * PER_WORD + j]))
 
-        step = scale[o // panel, T.Cast("int64", group[k]), o % panel]
-        return total(table, words_[k, o % panel], at) * step
+        def step(part):
+            return scale[o // panel, T.Cast("int64", group[k]) * (1 + zeros) + part, o % panel]
+
+        return total(table, words_[k, o % panel], at, step)
 
     @T.prim_func(s_tir=True, private=True)
     def sparse_linear(
@@ -117,18 +132,22 @@ def sparse(layer: Layer, tile: NibbleTile, stored: NibbleRows):
     return sparse_linear
 
 
-def _total(tile):
-    """Return a function of (table, word, inputs): the sum of a word's products."""
+def _total(tile, zeros):
+    """Return a function of (table, word, inputs, scales): what a word adds to its filter's sum."""
     number = _looked_up if tile.permute else _COMPUTED[tile.code]
 
-    def total(table, word, read):
-        products = [number(table, word, j * BITS) * read(j) for j in range(PER_WORD)]
-        found = products[0]
-        for product in products[1:]:
-            found = found + product
-        return found
+    def total(table, word, read, step):
+        found = _sum([number(table, word, j * BITS) * read(j) for j in range(PER_WORD)]) * step(0)
+        return found + _sum([read(j) for j in range(PER_WORD)]) * step(1) if zeros else found
 
     return total
+
+
+def _sum(terms):
+    found = terms[0]
+    for term in terms[1:]:
+        found = found + term
+    return found
 
 
 def _looked_up(table, word, place):

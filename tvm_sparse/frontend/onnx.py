@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections.abc import Mapping
@@ -15,8 +16,11 @@ from tvm import relax
 from tvm.relax.frontend import onnx as tvm_onnx
 
 from tvm_sparse.errors import ModelError
-from tvm_sparse.frontend.bind import bind
+from tvm_sparse.frontend.bind import bind, layer_name
+from tvm_sparse.frontend.onnx_dynamic import spell_dynamic
+from tvm_sparse.frontend.onnx_few_bits import FewBits, spell_few_bits
 from tvm_sparse.frontend.onnx_integers import check_bytes, spell_integers
+from tvm_sparse.relay_passes import record
 
 
 def load_onnx(
@@ -37,8 +41,9 @@ def from_onnx(
     masks: Mapping[str, Any] | None,
 ) -> tvm.IRModule:
     """Return an ONNX model as Relax; see `tvm_sparse.frontend.import_model`."""
+    model, few_bits = spell_few_bits(model)
     check_bytes(model)
-    shapes, model = _input_shapes(model, example_inputs), spell_integers(model)
+    shapes, model = _input_shapes(model, example_inputs), spell_integers(spell_dynamic(model))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -51,7 +56,8 @@ def from_onnx(
     tensors = params.get("main", [])
     variables = mod["main"].params[len(mod["main"].params) - len(tensors) :]
     values = {var.name: tensor.numpy() for var, tensor in zip(variables, tensors, strict=True)}
-    return bind(mod, values, _names(model, list(values)), masks)
+    names = _names(model, list(values))
+    return _with_few_bits(bind(mod, values, names, masks), names, few_bits)
 
 
 def _input_shapes(
@@ -75,8 +81,8 @@ def _names(model: onnx.ModelProto, variables: list[str]) -> dict[str, str]:
     Exporters rename weights that they fold (``onnx::Conv_45``); the node still tells the layer.
     """
     readers = {name: node.name for node in model.graph.node for name in node.input[1:2]}
-    for node in model.graph.node:  # who reads a quantized weight reads it dequantized
-        if node.op_type == "DequantizeLinear" and node.output[0] in readers:
+    for node in reversed(model.graph.node):  # who reads a quantized weight reads it dequantized
+        if node.op_type in ("DequantizeLinear", "Transpose") and node.output[0] in readers:
             readers[node.input[0]] = readers[node.output[0]]
     named = {}
     for tensor in model.graph.initializer:
@@ -85,6 +91,17 @@ def _names(model: onnx.ModelProto, variables: list[str]) -> dict[str, str]:
         name = tensor.name.removesuffix("_quantized")
         named[_plain(tensor.name)] = node if folded and node else name
     return {variable: named.get(_plain(variable), variable) for variable in variables}
+
+
+def _with_few_bits(mod: tvm.IRModule, names: dict[str, str], found: FewBits) -> tvm.IRModule:
+    """Return the module with the precisions of its layers, and notes on those that have none."""
+    called = {_plain(variable): layer_name(name) for variable, name in names.items()}
+    known = {called[_plain(name)]: precision for name, precision in found.precisions.items()}
+    layers = {name: known.get(name.split("#")[0]) for name in record.names(mod).values()}
+    precisions = {name: one for name, one in layers.items() if one is not None}
+    mod = record.with_precisions(mod, precisions) if precisions else mod
+    notes = [f"{called[_plain(name)]}: {text}" for name, text in found.floats.items()]
+    return functools.reduce(record.note, notes, mod)
 
 
 def _plain(name: str) -> str:

@@ -66,7 +66,7 @@ def nibble_task_of(choice: NibbleChoice, target: Target) -> NibbleTask:
 def identity(choice: NibbleChoice, target: Target) -> str:
     """Return what a record is filed under: layer, codes, and how many words the lists have."""
     stored, listed = choice.stored, "dense"
-    if not (stored.codes != 0).all():
+    if not stored.kept.all():
         counts = nibble_choice.counts(stored, target).values()
         listed = "words " + ", ".join(about(words) for words in counts)
     return f"{choice.layer.key}; {stored.code} by {stored.group}; {listed}"
@@ -86,7 +86,7 @@ def _every(choice: NibbleChoice, target: Target) -> Iterator[NibbleSpace]:
         code=stored.code,
     )
     yield dense
-    if (stored.codes != 0).all():
+    if stored.kept.all():
         return
     words = nibble_choice.counts(stored, target, VECTORS)
     best = nibble_choice.sparse_kernel(layer, stored.group, stored.code, words, target)
