@@ -15,6 +15,7 @@ from tvm.s_tir.dlight import ScheduleRule
 from tvm.target import Target as TvmTarget
 
 from tvm_sparse.schedules import (
+    amx,
     attention,
     channels,
     columns,
@@ -40,6 +41,7 @@ def rules(target: Target) -> list[ScheduleRule]:
     ordered: list[Callable[..., Any]] = [
         channels.rule,
         tiles.rule,
+        amx.rule,
         attention.rule,
         columns.rule,
         panels.rule,
