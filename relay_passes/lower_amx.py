@@ -39,10 +39,14 @@ from tvm.target.codegen import llvm_get_cpu_features
 
 from tvm_sparse import compat
 from tvm_sparse.amx import REGISTERS, SIDE
+from tvm_sparse.dot2 import DOT2
 from tvm_sparse.octets import DOT4
 from tvm_sparse.schedules.amx import AMX
 
-_MULTIPLY = {DOT4: ("amx-int8", "llvm.x86.tdpbsud")}  # the feature and the instruction
+_MULTIPLY = {  # the feature and the instruction
+    DOT4: ("amx-int8", "tdpbsud"),  # its left tile is signed: that of weights
+    DOT2: ("amx-bf16", "tdpbf16ps"),
+}
 _ARCH_PRCTL, _REQ_XCOMP_PERM, _TILE_DATA = 158, 0x1023, 18  # asm/unistd_64.h, asm/prctl.h
 _REFUSED = (
     "compiled for a CPU with AMX, but Linux gives this process no tiles: expected a CPU of the "
@@ -126,6 +130,13 @@ class _Nest:
         return simplify(where(0)), simplify(where(1) - where(0))
 
     @property
+    def operands(self) -> list[Any]:
+        """The tile whose rows are those of the sums, then that whose columns are."""
+        return sorted(
+            self.value.args[1:], key=lambda load: not compat.uses(load.indices[0], {self.loops[0]})
+        )
+
+    @property
     def sums(self) -> int:
         """The register that holds the sums; a register tile's are numbered row by row."""
         load = self.value if self.what == "store" else self.store
@@ -187,12 +198,12 @@ def _instructions(nest: _Nest, registers: _Registers) -> list[Any]:
     if nest.what == "store":
         address, stride = nest.at(nest.store.buffer, nest.store.indices[0], 0)
         return [_call("tilestored64", _number(nest.sums), address, stride)]
-    _, inputs, weights = nest.value.args
-    right, load_inputs = registers.load(*nest.at(inputs.source, inputs.indices[0], 2))
-    left, load_weights = registers.load(*nest.at(weights.source, weights.indices[0], 0))
-    name = _MULTIPLY[str(nest.value.op.name)][1].removeprefix("llvm.x86.")
-    multiply = _call(name, *(_number(n) for n in (nest.sums, left, right)))
-    return [*load_weights, *load_inputs, multiply]
+    left, right = nest.operands
+    b, load_right = registers.load(*nest.at(right.source, right.indices[0], 2))
+    a, load_left = registers.load(*nest.at(left.source, left.indices[0], 0))
+    name = _MULTIPLY[str(nest.value.op.name)][1]
+    multiply = _call(name, *(_number(n) for n in (nest.sums, a, b)))
+    return [*load_left, *load_right, multiply]
 
 
 def _call(name: str, *args: Any) -> tirx.Evaluate:

@@ -16,6 +16,7 @@ from tvm.target import Target as TvmTarget
 
 from tvm_sparse.schedules import (
     amx,
+    amx_panels,
     attention,
     channels,
     columns,
@@ -45,6 +46,7 @@ def rules(target: Target) -> list[ScheduleRule]:
         attention.rule,
         columns.rule,
         panels.rule,
+        amx_panels.rule,
         windows.rule,
         nibbles.rule,
         partial(elementwise.rule, lanes=lanes),

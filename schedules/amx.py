@@ -44,18 +44,23 @@ def rule(func: tirx.PrimFunc, target: Target, tunable: bool) -> s_tir.Schedule |
     last = loops.inline_all(sch)
     product = sch.get_sblock("product")
     k = _cut_product(sch, product, tile)
-    _write_back(sch, product)
+    write_back(sch, product, sch.get_loops(product)[3])
     chunk = sch.get_loops(product)[1]
     sch.merge(chunk, tiles.cut_store(sch, last, tile))
     both, chunk = sch.get_loops(product)[:2]
     if not tile.in_place:
         sch.compute_at(sch.get_sblock("pack"), both)
     loops.divide(sch, both if tile.parallel == "tiles" else chunk, tile.cuts)
+    fill_tiles(sch, product, k)
+    return sch
+
+
+def fill_tiles(sch: s_tir.Schedule, product: Any, k: Any) -> None:
+    """Clear the sums in front of the loop k over taps, and mark what is inside of it."""
     depth = [sch.get(loop) for loop in sch.get_loops(product)].index(sch.get(k))
     first = sch.decompose_reduction(product, k)
     _mark(sch, sch.get_loops(first)[depth:], "zero")
     _mark(sch, sch.get_loops(product)[depth + 1 :], "multiply")
-    return sch
 
 
 def _cut_product(sch: s_tir.Schedule, product: Any, tile: AmxTile) -> Any:
@@ -70,11 +75,10 @@ def _cut_product(sch: s_tir.Schedule, product: Any, tile: AmxTile) -> Any:
     return k
 
 
-def _write_back(sch: s_tir.Schedule, product: Any) -> None:
-    """Write a register tile's sums back tile by tile."""
-    row = sch.get_loops(product)[3]
+def write_back(sch: s_tir.Schedule, product: Any, around: Any) -> None:
+    """Write a register tile's sums back tile by tile, in the loop `around` it."""
     sums = sch.cache_write(product, 0, "local")
-    sch.reverse_compute_at(sums, row, preserve_unit_loops=True)
+    sch.reverse_compute_at(sums, around, preserve_unit_loops=True)
     *_, o, i = sch.get_loops(sums)
     register_row, filter_ = sch.split(o, [None, SIDE])
     vector, lane = sch.split(i, [None, SIDE])

@@ -10,7 +10,7 @@ from typing import Any
 
 _X86 = {"x86_64", "AMD64"}
 _AVX2 = {"bits": 256, "registers": 16, "permute": "llvm.x86.avx2.permps"}
-_AMX = ["avx512_vnni", "amx_tile", "amx_int8"]
+_AMX = ["avx512_vnni", "amx_tile", "amx_int8", "amx_bf16"]
 _AVX512 = {"bits": 512, "registers": 32, "permute": "llvm.x86.avx512.permvar.sf.512"}
 
 

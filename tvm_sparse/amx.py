@@ -12,6 +12,10 @@ tiles are what integer kernels have anyway (`tvm_sparse.words`)::
 A tap is then sixteen words of channels at one position of the kernel, a block 16 filters × 64
 channels, and a sparse weight the list of the blocks of every 16 filters. Channels and filters that
 fill up a tile have the weight 0.
+
+``tdpbf16ps`` does the same with words of two bfloat16 and sums of floats. Linear layers of pairs
+(`tvm_sparse.pairs`) keep their rows as they are: 16 rows × 16 words of inputs are the left tile,
+16 words × 16 filters of weights the right one.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import numpy.typing as npt
 
 from tvm_sparse.layer import Layer
 from tvm_sparse.rows import RowBlocks, from_matrix, join
-from tvm_sparse.tile import Tile
+from tvm_sparse.tile import PanelTile, Tile
 from tvm_sparse.words import BYTES
 
 SIDE = 16  # rows of a tile, and words of a row
@@ -39,6 +43,14 @@ class AmxTile(Tile):
     def __str__(self) -> str:
         """Return e.g. ``16 filters × 96 positions in tiles of AMX``."""
         return f"{self.filters} filters × {self.vectors * SIDE} positions in tiles of AMX"
+
+
+class AmxPanelTile(PanelTile):
+    """The cuts of a linear kernel whose register tile is `rows` / 16 by `filters` / 16 tiles."""
+
+    def __str__(self) -> str:
+        """Return e.g. ``32 rows × 32 filters in tiles of AMX``."""
+        return f"{self.rows} rows × {self.filters} filters in tiles of AMX"
 
 
 def groups(layer: Layer) -> int:

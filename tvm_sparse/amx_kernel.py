@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tvm_sparse import amx, amx_cost, kernel, words
-from tvm_sparse.amx import SIDE, AmxTile
+from tvm_sparse.amx import SIDE, AmxPanelTile, AmxTile
 from tvm_sparse.cost import Work
 from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Tiles of filters and of positions whose sums fit the registers, beside the tiles they read.
 _CUTS = ((1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (2, 1), (2, 2))
+_PANELS = ((1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (1, 2), (2, 2), (1, 4))  # rows, filters
 Array = npt.NDArray[Any]
 
 
@@ -50,6 +51,31 @@ def ways(
     for filters in sorted({SIDE * rows for rows, _ in _CUTS}):
         rows = amx.row_blocks(over_words, packed, keep, filters)
         yield rows, best(over_words, rows, word, target)
+
+
+def panels(
+    layer: Layer, packed: Array, keep: npt.NDArray[np.bool_], target: Target
+) -> Iterator[tuple[RowBlocks, Kernel]]:
+    """Yield kernels over pairs of bfloat16; parameters as `ways`, but the layer is over words."""
+    for filters in sorted({SIDE * vectors for _, vectors in _PANELS}):
+        rows = amx.row_blocks(layer, packed, keep, filters)
+        work = Work(blocks=rows.blocks, taps=len(rows.taps), filters=filters)
+        across = [number for number, vectors in _PANELS if SIDE * vectors == filters]
+        found = [_panel(layer, work, SIDE * number, target) for number in across]
+        yield rows, min(found, key=lambda kernel: kernel.seconds)
+
+
+def _panel(layer: Layer, work: Work, rows: int, target: Target) -> Kernel:
+    by_panels = work.blocks >= target.cores
+    tile = AmxPanelTile(
+        filters=work.filters,
+        rows=rows,
+        lanes=SIDE,
+        parallel="panels" if by_panels else "rows",
+        threads=target.cores if by_panels else 1,
+    )
+    seconds = amx_cost.panel_seconds(layer, tile, work, target, target.cores)
+    return Kernel(tile=tile, plane=None, seconds=seconds)
 
 
 def best(layer: Layer, rows: RowBlocks, word: int, target: Target) -> Kernel:

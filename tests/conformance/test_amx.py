@@ -10,6 +10,7 @@ import pytest
 
 from support import amx, integers, kernels
 from support.layers import conv
+from tvm_sparse import sixteen
 from tvm_sparse.amx import AmxTile
 from tvm_sparse.implement_integer import implement
 from tvm_sparse.integer import Bytes, Integers
@@ -131,3 +132,19 @@ def test_a_register_tile_loads_weights_once_and_inputs_where_they_stand() -> Non
     products = text.count("tdpbsud")
     assert text.count("tileloadd") * tile.vectors == products * (tile.vectors + 1) > 0
     assert text.count("ldtilecfg") == text.count("tilerelease") == 1
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.4], ids=["dense", "sparse"])
+@pytest.mark.parametrize(("rows", "filters"), [(16, 16), (32, 32), (48, 16)])
+def test_pairs_of_bfloat16_are_multiplied(
+    keep: float, rows: int, filters: int, process: amx.Emulated
+) -> None:
+    layer = Layer(op="linear", weight=(40, 132), input=(3, 17))
+    weight = kernels.weights(layer)
+    if keep < 1:
+        weight[:16], weight[16:, :64] = 0, 0
+    x, before = kernels.inputs(layer), process.count("tdp")
+    actual, products = amx.pairs_outputs(process, layer, weight, x, rows, filters)
+    rounded = [sixteen.rounded(array, "bfloat16") for array in (x, weight)]
+    kernels.assert_close(actual, kernels.reference(layer, *rounded), 1e-5)
+    assert process.count("tdp") - before == products

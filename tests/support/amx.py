@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ import numpy as np
 import pytest
 
 from support import integers, kernels
-from tvm_sparse import amx_kernel, link, targets, words
+from tvm_sparse import amx, amx_kernel, implement_pairs, link, pairs, targets, words
+from tvm_sparse.algorithms import amx_pairs
+from tvm_sparse.amx import AmxPanelTile
 from tvm_sparse.implement_integer import implement
 from tvm_sparse.integer import Integers
 from tvm_sparse.integer_choice import IntegerChoice
+from tvm_sparse.kernel import Kernel
 from tvm_sparse.layer import Layer
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target, native
@@ -114,3 +118,24 @@ def outputs(
     found = process.run(bound.func, target(), arrays)
     assert not isinstance(found, str), found
     return integers.from_words(choice.layer, found, given, choice.dot)
+
+
+def pairs_outputs(
+    process: Emulated, layer: Layer, weight: Array, x: Array, rows: int, filters: int
+) -> tuple[Array, int]:
+    """What a kernel over pairs of bfloat16 returns in the process, and how many products it has."""
+    stored = pairs.joined(weight)
+    over = replace(layer, weight=stored.shape)
+    blocks = amx.row_blocks(over, stored, stored != 0, filters)
+    tile = AmxPanelTile(filters=filters, rows=rows, lanes=amx.SIDE)
+    best = Kernel(tile=tile, plane=None, seconds=0.0)
+    bound = implement_pairs.implement(
+        pairs.PairChoice(layer=over, words=stored, kernel=best, rows=blocks)
+    )
+    number, words = amx_pairs.whole(over, tile)
+    flat = np.pad(x.reshape(layer.positions, -1), ((0, number - layer.positions), (0, 0)))
+    given = np.zeros((number, words), np.int32)
+    given[:, : stored.shape[1]] = pairs.joined(flat)
+    out = np.full((*layer.output, layer.filters), np.nan, np.float32)
+    found = process.run(bound.func, target(), [given, *bound.constants, out])
+    return found, len(blocks.taps) * filters // amx.SIDE * number // amx.SIDE
