@@ -16,6 +16,7 @@ from tvm.s_tir import transform as lowering
 
 from tvm_sparse.relay_passes.hoist_loads import HoistLoads
 from tvm_sparse.relay_passes.keep_registers import KeepRegisters
+from tvm_sparse.relay_passes.lower_amx import LowerAmx
 from tvm_sparse.relay_passes.lower_pairs import LowerPairs
 from tvm_sparse.relay_passes.lower_words import LowerWords
 from tvm_sparse.relay_passes.permute_windows import PermuteWindows
@@ -31,7 +32,15 @@ def pipeline() -> tuple[Any, Any, Any]:
     return (
         tvm.transform.Sequential([PrefetchWeights(), *_simplify(), ShareChunks(), lower]),
         lambda: tvm.transform.Sequential(
-            [PermuteWindows(), LowerWords(), LowerPairs(), HoistLoads(), KeepRegisters(), host()]
+            [
+                PermuteWindows(),
+                LowerAmx(),
+                LowerWords(),
+                LowerPairs(),
+                HoistLoads(),
+                KeepRegisters(),
+                host(),
+            ]
         ),
         device,
     )

@@ -22,7 +22,9 @@ import tvm
 from tvm import relax
 
 from tvm_sparse import choose, implement_pairs, pairs
+from tvm_sparse.algorithms import amx_pairs
 from tvm_sparse.algorithms import pairs as algorithm
+from tvm_sparse.amx import AmxPanelTile
 from tvm_sparse.choose import Choice
 from tvm_sparse.implement import Implementation
 from tvm_sparse.layer import Layer
@@ -81,7 +83,11 @@ class PackPairs(scope.ForTarget):
 def _emit(
     call: Any, builder: relax.BlockBuilder, choice: PairChoice, bound: Implementation
 ) -> relax.Expr:
-    words = builder.emit_te(algorithm.joined, call.args[0], primfunc_name_hint="pairs")
+    join, tile = algorithm.joined, choice.kernel.tile
+    if isinstance(tile, AmxPanelTile):
+        rows, number = amx_pairs.whole(choice.layer, tile)
+        join = functools.partial(amx_pairs.joined, rows=rows, words=number)
+    words = builder.emit_te(join, call.args[0], primfunc_name_hint="pairs")
     args = [words, *emit.constants(bound)]
     return emit.kernel_call(builder, bound.func, bound.name, args, call.ty)
 

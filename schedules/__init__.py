@@ -15,6 +15,8 @@ from tvm.s_tir.dlight import ScheduleRule
 from tvm.target import Target as TvmTarget
 
 from tvm_sparse.schedules import (
+    amx,
+    amx_panels,
     attention,
     channels,
     columns,
@@ -40,9 +42,11 @@ def rules(target: Target) -> list[ScheduleRule]:
     ordered: list[Callable[..., Any]] = [
         channels.rule,
         tiles.rule,
+        amx.rule,
         attention.rule,
         columns.rule,
         panels.rule,
+        amx_panels.rule,
         windows.rule,
         nibbles.rule,
         partial(elementwise.rule, lanes=lanes),

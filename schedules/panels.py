@@ -53,12 +53,13 @@ def store_registers(sch: s_tir.Schedule, product: Any, store: Any, tile: PanelTi
     tiles = sch.get_loops(product)[1]
     sch.reverse_compute_at(sums, tiles, preserve_unit_loops=True)
     loops.vectorize_tile(sch, sums, min(tile.lanes, tile.filters))
-    sch.merge(sch.get_loops(product)[1], _cut_store(sch, store, tile))
+    sch.merge(sch.get_loops(product)[1], cut_store(sch, store, tile))
     outer, inner = sch.get_loops(product)[:2]
     loops.divide(sch, outer if tile.parallel == "panels" else inner, tile.cuts)
 
 
-def _cut_store(sch: s_tir.Schedule, store: Any, tile: PanelTile) -> Any:
+def cut_store(sch: s_tir.Schedule, store: Any, tile: PanelTile) -> Any:
+    """Loops become panel, tile of rows, row, vectors of filters; return the loop over tiles."""
     *lead, o = sch.get_loops(store)
     panel, lane = sch.split(o, [None, tile.filters])
     tiles, row = sch.split(sch.fuse(*lead), [None, tile.rows])

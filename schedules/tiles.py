@@ -80,16 +80,16 @@ def _cut_product(sch: s_tir.Schedule, product: Any, tile: Tile) -> list[Any]:
     a part of the register tile; return those that stay loops.
     """
     if tile.slice:
-        return [slices.cut(sch, product, tile, _chunks(tile))]
+        return [slices.cut(sch, product, tile, chunks(tile))]
     b, t, o, i, *taps = sch.get_loops(product)
     both = sch.fuse(b, t)
-    chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters])
+    chunk, row, register_row = sch.split(o, [*chunks(tile), tile.filters])
     position, vector, lane = sch.split(i, [None, tile.vectors, tile.lanes])
     sch.reorder(both, chunk, position, row, *taps, register_row, vector, lane)
     return list(taps[:2])
 
 
-def _chunks(tile: Tile) -> list[int | None]:
+def chunks(tile: Tile) -> list[int | None]:
     """Return the extents of the loops over chunks and over register tiles of a chunk."""
     return [None, tile.chunk // tile.filters] if tile.chunk else [1, None]
 
@@ -100,7 +100,7 @@ def _store_registers(sch: s_tir.Schedule, product: Any, store: Any, tile: Tile) 
     *batch, o, p = _flat_loops(sch, store, tile)
     t, p = sch.split(p, [None, tile.run])
     position, vector, lane = sch.split(p, [None, tile.vectors, tile.lanes])
-    chunk, row, register_row = sch.split(o, [*_chunks(tile), tile.filters // tile.word])
+    chunk, row, register_row = sch.split(o, [*chunks(tile), tile.filters // tile.word])
     sch.reorder(*batch, t, chunk, position, row, register_row, vector, lane)
     if batch:
         sch.fuse(*batch, t)
@@ -129,11 +129,11 @@ def _store_chunks(sch: s_tir.Schedule, parts: Sequence[tuple[Any, Tile]], store:
         loops.vectorize_tile(sch, sums, tile.lanes)
     chunks = [sch.get_loops(product)[1] for product, _ in parts]
     windows = [block for block in loops.blocks(sch) if sch.get(block).name_hint in pooled.BLOCKS]
-    cut = pooled.cut if windows else _cut_store
+    cut = pooled.cut if windows else cut_store
     sch.merge(*chunks, cut(sch, store, parts[0][1]))
 
 
-def _cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:
+def cut_store(sch: s_tir.Schedule, store: Any, tile: Tile) -> Any:
     """Loops become (b t), chunk of rows, row, positions of the tile; return the chunk loop."""
     if tile.rows:
         *batch, o, y, x = sch.get_loops(store)

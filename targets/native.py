@@ -10,6 +10,7 @@ from typing import Any
 
 _X86 = {"x86_64", "AMD64"}
 _AVX2 = {"bits": 256, "registers": 16, "permute": "llvm.x86.avx2.permps"}
+_AMX = ["avx512_vnni", "amx_tile", "amx_int8", "amx_bf16"]
 _AVX512 = {"bits": 512, "registers": 32, "permute": "llvm.x86.avx512.permvar.sf.512"}
 
 
@@ -101,6 +102,8 @@ def profile() -> dict[str, dict[str, Any]]:
     if platform.machine() in _X86 and {"avx2", "fma"} <= flags:
         vector = _AVX512 if wide else _AVX2
         needs = ["avx2", "fma"] + (["avx512f", "avx512vl", "avx512bw", "avx512dq"] if wide else [])
+        if wide and set(_AMX) <= flags:
+            vector, needs = {**vector, "tile_cycles": 16.0}, [*needs, *_AMX]
     else:
         vector = {"bits": 128, "registers": 16 if platform.machine() in _X86 else 32}
         needs = []

@@ -24,6 +24,7 @@ _PLACES = {
     "registers": "vector",
     "permute": "vector",
     "by_element": "vector",
+    "tile_cycles": "vector",
     "l1": "cache",
     "l2": "cache",
     "line": "cache",
@@ -57,6 +58,8 @@ class Target:
     by_element : int
         Weights of a vector that multiply-adds take one by one; what is left over is broadcast,
         which takes as long as a multiply-add. 0 where broadcasting takes nothing but loads.
+    tile_cycles : float
+        Cycles after which a core starts the next product of two tiles of AMX; 0 without AMX.
     l1, l2, line : int
         Bytes of a core's data caches and of a cache line.
     fma_per_cycle, loads_per_cycle : float
@@ -82,6 +85,7 @@ class Target:
     registers: int = 16
     permute: str = ""
     by_element: int = 0
+    tile_cycles: float = 0.0
     l1: int = 32 << 10
     l2: int = 256 << 10
     line: int = 64

@@ -74,6 +74,15 @@ def uses(node: Any, variables: set[Any]) -> bool:
     return bool(found)
 
 
+def assertion(condition: Any, message: str) -> Any:
+    """Return a statement that raises a RuntimeError unless a condition holds.
+
+    TVM 0.27 takes the condition first, and hands on its parameters in the order of their names.
+    """
+    kind = tvm.ir.StringImm("RuntimeError")
+    return tirx.AssertStmt(condition, kind, [tvm.ir.StringImm(message)])
+
+
 def copied(loop: tirx.For) -> tirx.For:
     """Return a loop with variables of its own, so that it can stand beside the original."""
     fresh: dict[Any, Any] = {}

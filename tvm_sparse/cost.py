@@ -26,8 +26,8 @@ from tvm_sparse.tile import PanelTile, Tile, WindowTile
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
-_L1_SHARE = 0.5  # share of L1 that inputs may take: sums and outputs pass through it too
-_L2_BYTES = 40.0  # a core draws from its L2 each cycle
+L1_SHARE = 0.5  # share of L1 that inputs may take: sums and outputs pass through it too
+L2_BYTES = 40.0  # a core draws from its L2 each cycle
 _TAP = 1.5  # cycles around a tap's multiply-adds
 _SUM = 0.25  # cycles to spill one vector of sums
 _LIST = 20.0  # cycles to begin and end a list of very few taps
@@ -110,10 +110,10 @@ def tile_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: 
         Seconds.
     """
     product = (lists.cycles if work.single else _product)(plane, tile, work, target)
-    return _seconds(product, plane, tile, work, target, threads)
+    return with_surroundings(product, plane, tile, work, target, threads)
 
 
-def _seconds(
+def with_surroundings(
     product: float, plane: Plane, tile: Tile, work: Work, target: Target, threads: int
 ) -> float:
     """Add to the cycles of a product what stands around it; return seconds."""
@@ -176,7 +176,7 @@ def pattern_seconds(
     across = tiles * sum(number for _, number in tile.parts(plane.length))
     product = lists.cycles(plane, tile, work, target)
     product += across * (work.blocks * patterns * _KERNELS - work.taps * _INDEX)
-    return _seconds(product, plane, tile, work, target, threads)
+    return with_surroundings(product, plane, tile, work, target, threads)
 
 
 def panel_seconds(
@@ -254,8 +254,8 @@ def _tap(plane: Plane, tile: Tile, part: tuple[int, int], target: Target) -> flo
     aligned = 1.0 if plane.flat else 2.0
     load = (filters + vectors * aligned + tail + bool(tail)) / target.loads_per_cycle
     span = vectors * tile.lanes + (0 if plane.flat else 2 * plane.reach[0] * tile.lanes)
-    far = span * layer.channels * 4 > _L1_SHARE * target.l1
-    draw = vectors * tile.lanes * 4 / _L2_BYTES if far else 0.0
+    far = span * layer.channels * 4 > L1_SHARE * target.l1
+    draw = vectors * tile.lanes * 4 / L2_BYTES if far else 0.0
     return max(multiply, load, draw, _LATENCY) + max(_TAP, target.tap)
 
 

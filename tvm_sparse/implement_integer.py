@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_sparse import shares, words
+from tvm_sparse import amx, shares, words
+from tvm_sparse.algorithms import amx as amx_algorithm
 from tvm_sparse.algorithms import integer
+from tvm_sparse.amx import AmxTile
 from tvm_sparse.implement import Implementation
 from tvm_sparse.integer import Integers
 from tvm_sparse.integer_choice import IntegerChoice
@@ -20,13 +22,21 @@ Array = npt.NDArray[Any]
 
 
 def implement(choice: IntegerChoice, numbers: Integers) -> Implementation:
-    """Return the implementation of a choice; its function is that of `integer.product`."""
+    """Return the implementation of a choice; its function is that of `integer.product`.
+
+    With tiles of AMX, it is that of `tvm_sparse.algorithms.amx.product`.
+    """
     layer, rows, plane, tile = choice.layer, choice.rows, choice.kernel.plane, choice.kernel.tile
     assert isinstance(tile, Tile) and plane is not None
     numbers = replace(numbers, dot=choice.dot, by_addition=True)
     tile = shares.chunks(tile, rows.lengths, rows.filters)
-    func = integer.product(words.word_layer(layer), plane, tile, rows, numbers)
-    constants = [rows.values, plane.offsets()[rows.taps], rows.ptr]
+    over_words, offsets = words.word_layer(layer), plane.offsets()
+    if isinstance(tile, AmxTile):
+        func = amx_algorithm.product(over_words, plane, tile, rows, numbers)
+        offsets = amx.offsets(over_words, offsets)
+    else:
+        func = integer.product(over_words, plane, tile, rows, numbers)
+    constants = [rows.values, offsets[rows.taps], rows.ptr]
     constants += [_by_row(numbers.start, rows), _whole(numbers.factor, numbers)]
     if numbers.residual is not None:
         constants.append(_whole(numbers.ratio, numbers))

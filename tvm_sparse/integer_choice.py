@@ -2,11 +2,13 @@
 
 A block of N filters × 4 channels is one tap of N words. Filters of register tiles are 8 or 4, so
 that their results are whole words; blocks are found by the cost formula, over words, as for
-floats. Where skipping is not predicted to pay, every word is a tap.
+floats. Where skipping is not predicted to pay, every word is a tap. On a CPU with AMX, a tap may
+also be a tile of 16 filters × 64 channels (`tvm_sparse.amx`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tvm_sparse import integer_kernel, narrow, words
+from tvm_sparse import amx, amx_kernel, integer_kernel, narrow, words
+from tvm_sparse.amx import AmxTile
 from tvm_sparse.choose import find
 from tvm_sparse.cost import Work
 from tvm_sparse.dot import Dot
@@ -96,7 +99,8 @@ def choose(
     packed = words.packed(layer, numbers.weight)
     sizes = _BLOCKS if block is None else (block,)
     whole = {size: _way(numbers, layer, size, target, skips=False) for size in sizes[-2:]}
-    dense = min(whole.values(), key=_time)
+    in_tiles = partial(_in_tiles, numbers, layer, target if block is None else None)
+    dense = min([*whole.values(), *in_tiles(skips=False)], key=_time)
     found = pattern(layer, numbers.weight)
     stay = Scheme(format="dense", bits=BITS)
     chosen = partial(IntegerChoice, layer=layer, found=found, dense=dense[1], dot=target.dot)
@@ -106,20 +110,21 @@ def choose(
         return chosen(used=stay, rows=dense[0], kernel=dense[1], reason=reason, works=works)
     ways = {size: _way(numbers, layer, size, target) for size in sizes}
     chosen = partial(chosen, works=_works(whole, ways))
-    size = min(ways, key=lambda size: _time(ways[size]))
-    gain = _time(dense) / _time(ways[size])
+    best = min([*ways.values(), *in_tiles(skips=True)], key=_time)
+    gain = _time(dense) / _time(best)
     if gain * _MARGIN < 1 and block is None:
         zeros = 1 - float(np.count_nonzero(packed) / packed.size)
         reason = f"{zeros:.0%} of the words zero would run {gain:.2f}× as fast as dense"
         return chosen(used=stay, rows=dense[0], kernel=dense[1], reason=reason)
-    used = in_blocks(size, found.density)
+    deep = amx.CHANNELS if isinstance(best[1].tile, AmxTile) else words.BYTES
+    used = in_blocks(best[0].filters, found.density, deep)
     reason = f"predicted {gain:.1f}× as fast as dense int8"
-    return chosen(used=used, rows=ways[size][0], kernel=ways[size][1], reason=reason)
+    return chosen(used=used, rows=best[0], kernel=best[1], reason=reason)
 
 
-def in_blocks(filters: int, density: float) -> Scheme:
+def in_blocks(filters: int, density: float, channels: int = words.BYTES) -> Scheme:
     """Return how a weight is stored whose blocks of so many filters share their words."""
-    shape = (filters, words.BYTES)
+    shape = (filters, channels)
     return Scheme(format="block_punched", block=shape, density=density, bits=BITS)
 
 
@@ -184,6 +189,17 @@ _Way = tuple[RowBlocks, Kernel]
 
 def _time(way: _Way) -> float:
     return way[1].seconds
+
+
+def _in_tiles(
+    numbers: Integers, layer: Layer, target: Target | None, skips: bool
+) -> Iterator[_Way]:
+    """Yield the ways to multiply tiles of words, if the target has such instructions."""
+    if target is not None and amx_kernel.suits(layer, target):
+        packed = words.packed(layer, numbers.weight)
+        keep = packed != 0 if skips else np.ones(packed.shape, bool)
+        word = 1 if numbers.output is None else words.BYTES
+        yield from amx_kernel.ways(layer, packed, keep, word, target)
 
 
 def _way(numbers: Integers, layer: Layer, filters: int, target: Target, skips: bool = True) -> _Way:

@@ -7,13 +7,15 @@ none of its filters keeps.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tvm_sparse import kernel, sixteen
+from tvm_sparse import amx_kernel, kernel, sixteen
+from tvm_sparse.amx import SIDE, AmxPanelTile
 from tvm_sparse.choose import Choice
 from tvm_sparse.cost import Work
 from tvm_sparse.kernel import Kernel
@@ -42,7 +44,7 @@ class PairChoice:
     kernel : Kernel
         Over words, with filters in lanes.
     rows : RowBlocks, optional
-        The words that panels keep; none if all are multiplied.
+        The words that panels keep; none if all are multiplied. Their tiles, with AMX.
     """
 
     layer: Layer
@@ -52,9 +54,10 @@ class PairChoice:
 
     def used(self, choice: Choice) -> Scheme:
         """Return the scheme of the weight as it is stored."""
-        if self.rows is None:
+        if self.rows is None or not choice.is_sparse:
             return Scheme(format="dense", bits=sixteen.BITS)
-        block, density = (self.rows.filters, CHANNELS), choice.found.density
+        deep = SIDE if isinstance(self.kernel.tile, AmxPanelTile) else 1
+        block, density = (self.rows.filters, CHANNELS * deep), choice.found.density
         return Scheme(format="block_punched", block=block, density=density, bits=sixteen.BITS)
 
 
@@ -83,8 +86,20 @@ def choose(
         for best in kernel.sparse_panels(over, work, target):
             if len(rows.taps) and best.seconds < found.kernel.seconds:
                 found = PairChoice(layer=over, words=words, kernel=best, rows=rows)
+    for tiles, best in _in_tiles(over, choice.is_sparse, words, target):
+        if best.seconds < found.kernel.seconds:
+            found = PairChoice(layer=over, words=words, kernel=best, rows=tiles)
     join = layer.positions * layer.channels / target.lanes * _JOIN / (target.ghz * 1e9)
     return found if found.kernel.seconds + join < margin * choice.kernel.seconds else None
+
+
+def _in_tiles(
+    layer: Layer, sparse: bool, words: npt.NDArray[Any], target: Target
+) -> Iterator[tuple[RowBlocks, Kernel]]:
+    """Yield the kernels with tiles of AMX, if the target has them."""
+    if amx_kernel.suits(layer, target):
+        keep = words != 0 if sparse else np.ones(words.shape, bool)
+        yield from amx_kernel.panels(layer, words, keep, target)
 
 
 def joined(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -120,9 +120,11 @@ def _is_transposed(layer: Layer, best: kernel.Kernel) -> bool:
 
 
 def compiled(func: Any, target: Target, lowering: str = code_generation.NAME) -> Any:
-    return tvm.tirx.build(scheduled(func, target), target=target.to_tvm(), pipeline=lowering)[
-        "main"
-    ]
+    return compiled_module(func, target, lowering)["main"]
+
+
+def compiled_module(func: Any, target: Target, lowering: str = code_generation.NAME) -> Any:
+    return tvm.tirx.build(scheduled(func, target), target=target.to_tvm(), pipeline=lowering)
 
 
 def assembly(func: Any, target: Target) -> str:

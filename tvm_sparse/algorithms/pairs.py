@@ -49,20 +49,31 @@ def joined(x: te.Tensor):
     """Return floats (…, C) as words (…, ceil(C / 2)) of two bfloat16, rounded to the nearest."""
     *lead, channels = x.shape
 
-    def number(value):
-        return tirx.const(value, "uint32")
-
     def upper(*index):
-        bits = tirx.reinterpret("uint32", x(*index))
-        odd = tirx.bitwise_and(tirx.shift_right(bits, number(16)), number(1))
-        found = tirx.shift_right(bits + number(0x7FFF) + odd, number(16))
+        found = upper_half(x(*index))
         if int(channels) % 2:
-            return tirx.if_then_else(index[-1] < channels, found, number(0))
+            return tirx.if_then_else(index[-1] < channels, found, _number(0))
         return found
 
     def word(*index):
         *rows, k = index
-        high = tirx.shift_left(upper(*rows, 2 * k + 1), number(16))
-        return tirx.reinterpret("int32", tirx.bitwise_or(upper(*rows, 2 * k), high))
+        return both(upper(*rows, 2 * k), upper(*rows, 2 * k + 1))
 
     return te.compute((*lead, (channels + 1) // 2), word, name="pairs")
+
+
+def upper_half(value):
+    """Return the bits of a float that is rounded to bfloat16, a uint32 below 2¹⁶."""
+    bits = tirx.reinterpret("uint32", value)
+    odd = tirx.bitwise_and(tirx.shift_right(bits, _number(16)), _number(1))
+    return tirx.shift_right(bits + _number(0x7FFF) + odd, _number(16))
+
+
+def both(low, high):
+    """Return the word of two bfloat16, given as their bits."""
+    word = tirx.bitwise_or(low, tirx.shift_left(high, _number(16)))
+    return tirx.reinterpret("int32", word)
+
+
+def _number(value):
+    return tirx.const(value, "uint32")

@@ -86,7 +86,8 @@ def tuned(database: str | Path | None, target: Target, sparse: bool = True) -> D
         measured = known().get(integer_task.identity(choice, numbers))
         if measured is None:
             return choice
-        return _best(choice, integer_task.integer_task_of(choice, numbers, target), measured)
+        task = integer_task.integer_task_of(choice, numbers, target)
+        return _best(choice, task, measured) if task.spaces else choice
 
     def decide_nibbles(layer: Layer, stored: Nibbles, target: Target, sparse: bool) -> NibbleChoice:
         choice = nibble_choice.choose(layer, stored, target, sparse)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tvm_sparse import integer_kernel
+from tvm_sparse.amx import AmxTile
 from tvm_sparse.integer_choice import BITS, IntegerChoice, in_blocks
 from tvm_sparse.kernel import CHUNK, Kernel
 from tvm_sparse.plane import Plane
@@ -82,7 +83,9 @@ class WordSpace(TileSpace):
 
 
 def spaces_of(choice: IntegerChoice, target: Target) -> tuple[WordSpace, ...]:
-    """Return the spaces of an integer layer, that of the choice first."""
+    """Return the spaces of an integer layer, that of the choice first; none for tiles of AMX."""
+    if isinstance(choice.kernel.tile, AmxTile):
+        return ()
     every = list(_every(choice, target))
     stored = (choice.is_sparse, choice.rows.filters)
     own = next(s for s in every if (s.skips, s.work.filters) == stored)
