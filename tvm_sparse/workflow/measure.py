@@ -52,7 +52,9 @@ def in_turns(
     return interleaved(calls, rounds=rounds or _ROUNDS[0], least=0.005)
 
 
-def loads(dense: Path, sparse: Path, x: Tensor, threads: int) -> Callable[[], Compared]:
+def loads(
+    dense: Path, sparse: Path, x: Tensor, threads: int, fastest: float = 0.0
+) -> Callable[[], Compared]:
     """Return what loads two exported networks anew and times them in turns, at each call.
 
     Loads before are kept, up to some memory, so that the next ones lie elsewhere.
@@ -63,6 +65,8 @@ def loads(dense: Path, sparse: Path, x: Tensor, threads: int) -> Callable[[], Co
     x : Tensor
         An input; each network reads a copy of its own.
     threads : int
+    fastest : float
+        Seconds of the dense network's fastest round, where that is known.
     """
     nbytes = dense.stat().st_size + sparse.stat().st_size
     before: deque[dict[str, Compiled]] = deque(maxlen=max(1, _KEPT // nbytes))
@@ -71,7 +75,7 @@ def loads(dense: Path, sparse: Path, x: Tensor, threads: int) -> Callable[[], Co
         both = {"dense": load(dense), "sparse": load(sparse)}
         before.append(both)
         times = in_turns(both, x, threads, rounds=_ROUNDS[1])
-        return Compared(dense=(times["dense"],), sparse=(times["sparse"],))
+        return Compared(dense=(times["dense"],), sparse=(times["sparse"],), fastest=fastest)
 
     return timed
 
