@@ -27,7 +27,8 @@ from tvm_sparse.tuning import scratch
 from tvm_sparse.tuning.places.here import Here
 from tvm_sparse.workflow.placements import Compared
 
-_ROUNDS = (25, 8)  # of whole networks in turns, and of each load or one whose kernels are timed
+_ROUNDS = (25, 8)  # of whole networks in turns, and of one whose kernels are timed
+_TURNS = 16  # of two networks that are loaded again and again
 _KEPT = 2**29  # bytes of networks that are loaded at a time
 
 
@@ -74,7 +75,7 @@ def loads(
     def timed() -> Compared:
         both = {"dense": load(dense), "sparse": load(sparse)}
         before.append(both)
-        times = in_turns(both, x, threads, rounds=_ROUNDS[1])
+        times = in_turns(both, x, threads, rounds=_TURNS)
         return Compared(dense=(times["dense"],), sparse=(times["sparse"],), fastest=fastest)
 
     return timed

@@ -1,9 +1,9 @@
 """Measure two networks so that neither luck with memory nor a neighbour decides.
 
-Both are loaded again and again into memory of their own, and timed in turns. What runs beside them,
-on the other half of a core or in the caches that cores share, slows them down by 8 and by 25 %, for
-seconds or minutes: a ratio of such times is that of another machine. So the rounds count in which
-the dense network, before and after the sparse one, was about as fast as it ever was.
+Both are loaded again and again into memory of their own, and timed in turns. What runs beside them
+on the same machine slows them down, one by 8 and the other by 25 %, for seconds or minutes: a ratio
+of such times is that of another machine. So rounds count in which the dense network, before and
+after the sparse one, was about as fast as it ever was, and the sparse one too.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import numpy.typing as npt
 
 from tvm_sparse.bench.timing import Times
 
-_LOADS = (5, 60)  # at least, and at most
-_QUIET = 0.035  # how much slower than ever the dense network may be in a round that counts
-_ROUNDS = 24  # that count, at least
+_Array = npt.NDArray[np.float64]
+
+_LOADS = (5, 90)  # at least, and at most: about half a minute of small networks
+_QUIET = 0.025  # how much slower than ever the dense network may be in a round that counts
+_ALIKE = 0.05  # the same of the sparse one
+_ROUNDS = 16  # that count, at least
 _ENOUGH = 0.008  # standard error of a median of ratios, as a share
 _APART = 0.02  # by which separate measurements may differ
 _MEASUREMENTS = 4  # of one plan at most
@@ -50,22 +53,32 @@ class Compared:
         return min(own, self.fastest) if self.fastest else own
 
     @cached_property
-    def rounds(self) -> npt.NDArray[np.float64]:
+    def rounds(self) -> _Array:
         """The rounds that count, shape (rounds, 2): seconds of dense and sparse.
 
-        They are the quiet ones, or, if these are few, the quietest.
+        They are the quiet ones, or, if these are few, those with the fastest dense network.
         """
+        dense, sparse, slowest = self._measured
+        order = np.argsort(slowest, kind="stable")
+        quiet = order[: int(self._quiet.sum())]
+        chosen = quiet if len(quiet) >= _ROUNDS else order[:_ROUNDS]
+        alike = chosen[sparse[chosen] <= sparse[chosen].min() * (1 + _ALIKE)]
+        return np.stack([dense[alike], sparse[alike]], axis=1)
+
+    @cached_property
+    def _measured(self) -> tuple[_Array, _Array, _Array]:
+        """Seconds of dense, of sparse, and of the slower dense round beside each."""
         dense = [np.array(one.rounds) for one in self.dense]
         around = [np.maximum(one, np.append(one[1:], one[-2:][0])) for one in dense]
-        slowest = np.concatenate(around)
         sparse = np.concatenate([one.rounds for one in self.sparse])
-        order = np.argsort(slowest, kind="stable")
-        quiet = int((slowest <= self.floor * (1 + _QUIET)).sum())
-        chosen = order[: max(quiet, _ROUNDS)]
-        return np.stack([np.concatenate(dense)[chosen], sparse[chosen]], axis=1)
+        return np.concatenate(dense), sparse, np.concatenate(around)
 
     @property
-    def ratios(self) -> npt.NDArray[np.float64]:
+    def _quiet(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self._measured[2] <= self.floor * (1 + _QUIET))
+
+    @property
+    def ratios(self) -> _Array:
         """How many times as fast as dense the sparse network is, round by round."""
         return np.asarray(self.rounds[:, 0] / self.rounds[:, 1])
 
@@ -83,8 +96,8 @@ class Compared:
     @property
     def known(self) -> bool:
         """Whether there are enough quiet rounds that agree."""
-        quiet = bool((self.rounds[:, 0] <= self.floor * (1 + _QUIET)).all())
-        return quiet and self.error <= _ENOUGH
+        quiet = int(self._quiet.sum()) >= _ROUNDS
+        return quiet and len(self.rounds) >= _ROUNDS / 2 and self.error <= _ENOUGH
 
     @property
     def times(self) -> tuple[Times, Times]:
@@ -126,7 +139,7 @@ def confirmed(measure: Callable[[], Compared], good: Callable[[Compared], bool])
     """Return a measurement; one that is good only with others that say the same.
 
     A speed-up that is not good is believed at once: another plan follows. One that is good is
-    measured a second time, and again while the last two differ; then all loads count together.
+    measured a second time, and again while the last two differ; then the quiet rounds of all count.
 
     Parameters
     ----------
