@@ -60,6 +60,7 @@ def _no_profile(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("tvm_sparse.workflow.shared.profile", lambda *args, **rest: formula_table())
     patch.setattr("tvm_sparse.workflow.shared.read", lambda *args: formula_table())
     patch.setattr("tvm_sparse.workflow.measure._ROUNDS", (3, 1))
+    patch.setattr("tvm_sparse.workflow.measure._TURNS", 2)
     patch.setattr("tvm_sparse.workflow.placements._LOADS", (2, 2))
 
 

@@ -27,7 +27,8 @@ from tvm_sparse.tuning import scratch
 from tvm_sparse.tuning.places.here import Here
 from tvm_sparse.workflow.placements import Compared
 
-_ROUNDS = (25, 8)  # of whole networks in turns, and of each load or one whose kernels are timed
+_ROUNDS = (25, 8)  # of whole networks in turns, and of one whose kernels are timed
+_TURNS = 16  # of two networks that are loaded again and again
 _KEPT = 2**29  # bytes of networks that are loaded at a time
 
 
@@ -52,7 +53,9 @@ def in_turns(
     return interleaved(calls, rounds=rounds or _ROUNDS[0], least=0.005)
 
 
-def loads(dense: Path, sparse: Path, x: Tensor, threads: int) -> Callable[[], Compared]:
+def loads(
+    dense: Path, sparse: Path, x: Tensor, threads: int, fastest: float = 0.0
+) -> Callable[[], Compared]:
     """Return what loads two exported networks anew and times them in turns, at each call.
 
     Loads before are kept, up to some memory, so that the next ones lie elsewhere.
@@ -63,6 +66,8 @@ def loads(dense: Path, sparse: Path, x: Tensor, threads: int) -> Callable[[], Co
     x : Tensor
         An input; each network reads a copy of its own.
     threads : int
+    fastest : float
+        Seconds of the dense network's fastest round, where that is known.
     """
     nbytes = dense.stat().st_size + sparse.stat().st_size
     before: deque[dict[str, Compiled]] = deque(maxlen=max(1, _KEPT // nbytes))
@@ -70,8 +75,8 @@ def loads(dense: Path, sparse: Path, x: Tensor, threads: int) -> Callable[[], Co
     def timed() -> Compared:
         both = {"dense": load(dense), "sparse": load(sparse)}
         before.append(both)
-        times = in_turns(both, x, threads, rounds=_ROUNDS[1])
-        return Compared(dense=(times["dense"],), sparse=(times["sparse"],))
+        times = in_turns(both, x, threads, rounds=_TURNS)
+        return Compared(dense=(times["dense"],), sparse=(times["sparse"],), fastest=fastest)
 
     return timed
 

@@ -1,21 +1,29 @@
 """Measure two networks so that neither luck with memory nor a neighbour decides.
 
-Where the pages of weights and activations lie changes a small network's time by a tenth, as long as
-it is loaded: a single load, measured ever so often, tells one of many times. So both are loaded
-again and again into memory of their own, timed in turns, and the median over the loads counts.
+Both are loaded again and again into memory of their own, and timed in turns. What runs beside them
+on the same machine slows them down, one by 8 and the other by 25 %, for seconds or minutes: a ratio
+of such times is that of another machine. So rounds count in which the dense network, before and
+after the sparse one, was about as fast as it ever was, and the sparse one too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 
 from tvm_sparse.bench.timing import Times
 
-_LOADS = (5, 15)  # at least, and at most
+_Array = npt.NDArray[np.float64]
+
+_LOADS = (5, 90)  # at least, and at most: about half a minute of small networks
+_QUIET = 0.025  # how much slower than ever the dense network may be in a round that counts
+_ALIKE = 0.05  # the same of the sparse one
+_ROUNDS = 16  # that count, at least
 _ENOUGH = 0.008  # standard error of a median of ratios, as a share
 _APART = 0.02  # by which separate measurements may differ
 _MEASUREMENTS = 4  # of one plan at most
@@ -30,16 +38,49 @@ class Compared:
     ----------
     dense, sparse : tuple of Times
         One for each load.
+    fastest : float
+        Seconds of the dense network's fastest round in measurements before; 0 without such.
     """
 
     dense: tuple[Times, ...]
     sparse: tuple[Times, ...]
+    fastest: float = 0.0
 
     @property
-    def ratios(self) -> tuple[float, ...]:
-        """How many times as fast as dense the sparse network is, load by load."""
-        pairs = zip(self.sparse, self.dense, strict=True)
-        return tuple(sparse.ratio(dense) for sparse, dense in pairs)
+    def floor(self) -> float:
+        """Seconds of the dense network's fastest round ever."""
+        own = min(chain.from_iterable(one.rounds for one in self.dense))
+        return min(own, self.fastest) if self.fastest else own
+
+    @cached_property
+    def rounds(self) -> _Array:
+        """The rounds that count, shape (rounds, 2): seconds of dense and sparse.
+
+        They are the quiet ones, or, if these are few, those with the fastest dense network.
+        """
+        dense, sparse, slowest = self._measured
+        order = np.argsort(slowest, kind="stable")
+        quiet = order[: int(self._quiet.sum())]
+        chosen = quiet if len(quiet) >= _ROUNDS else order[:_ROUNDS]
+        alike = chosen[sparse[chosen] <= sparse[chosen].min() * (1 + _ALIKE)]
+        return np.stack([dense[alike], sparse[alike]], axis=1)
+
+    @cached_property
+    def _measured(self) -> tuple[_Array, _Array, _Array]:
+        """Seconds of dense, of sparse, and of the slower dense round beside each."""
+        dense = [np.array(one.rounds) for one in self.dense]
+        around = [np.maximum(one, np.append(one[1:], one[-2:][0])) for one in dense]
+        sparse = np.concatenate([one.rounds for one in self.sparse])
+        return np.concatenate(dense), sparse, np.concatenate(around)
+
+    @property
+    def _quiet(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self._measured[2] <= self.floor * (1 + _QUIET))
+
+    @property
+    def ratios(self) -> _Array:
+        """How many times as fast as dense the sparse network is, round by round."""
+        return np.asarray(self.rounds[:, 0] / self.rounds[:, 1])
 
     @property
     def speedup(self) -> float:
@@ -53,34 +94,43 @@ class Compared:
         return float(_NORMAL * (high - low) / self.speedup / np.sqrt(len(self.ratios)))
 
     @property
-    def seconds(self) -> float:
-        """The sparse network's median time."""
-        return together(self.sparse).median
+    def known(self) -> bool:
+        """Whether there are enough quiet rounds that agree."""
+        quiet = int(self._quiet.sum()) >= _ROUNDS
+        return quiet and len(self.rounds) >= _ROUNDS / 2 and self.error <= _ENOUGH
+
+    @property
+    def times(self) -> tuple[Times, Times]:
+        """The times of dense and sparse in the rounds that count."""
+        dense, sparse = self.rounds.T.tolist()
+        return Times(rounds=tuple(dense)), Times(rounds=tuple(sparse))
 
     def with_more(self, other: Compared) -> Compared:
         """Return the loads of both."""
-        return Compared(dense=self.dense + other.dense, sparse=self.sparse + other.sparse)
+        return Compared(
+            dense=self.dense + other.dense,
+            sparse=self.sparse + other.sparse,
+            fastest=min(self.floor, other.floor),
+        )
 
 
-def together(times: tuple[Times, ...]) -> Times:
-    """Return the rounds of all loads as those of one.
-
-    >>> together((Times(rounds=(1.0, 2.0)), Times(rounds=(3.0,)))).median
-    2.0
-    """
-    return Times(rounds=tuple(chain.from_iterable(one.rounds for one in times)))
+def watched(timed: Callable[[], Compared]) -> Compared:
+    """Time both as often as may be: where it is not known how fast a quiet machine is."""
+    return compared(timed, _LOADS[1])
 
 
-def compared(timed: Callable[[], Compared]) -> Compared:
-    """Time both until the speed-up is known well, or often enough.
+def compared(timed: Callable[[], Compared], least: int | None = None) -> Compared:
+    """Time both until the speed-up of a quiet machine is known well, or often enough.
 
     Parameters
     ----------
     timed : callable
         Loads both anew, and times them.
+    least : int, optional
+        Loads at least.
     """
-    found = timed()
-    while len(found.dense) < _LOADS[0] or (found.error > _ENOUGH and len(found.dense) < _LOADS[1]):
+    found, least = timed(), least or _LOADS[0]
+    while len(found.dense) < least or (not found.known and len(found.dense) < _LOADS[1]):
         found = found.with_more(timed())
     return found
 
@@ -89,7 +139,7 @@ def confirmed(measure: Callable[[], Compared], good: Callable[[Compared], bool])
     """Return a measurement; one that is good only with others that say the same.
 
     A speed-up that is not good is believed at once: another plan follows. One that is good is
-    measured a second time, and again while the last two differ; then all loads count together.
+    measured a second time, and again while the last two differ; then the quiet rounds of all count.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from tvm_sparse.planning.plan import Plan
 from tvm_sparse.profiling.network import estimate
 from tvm_sparse.pruning import prune
 from tvm_sparse.tuning import scratch
-from tvm_sparse.workflow import measure, rounding
+from tvm_sparse.workflow import rounding
 from tvm_sparse.workflow.correction import good
 from tvm_sparse.workflow.folder import Result
 from tvm_sparse.workflow.lessons import Lesson
@@ -112,7 +112,7 @@ class Planning:
         shared.tell("measuring what was built", 1, 2)
         with scratch.folder() as folder:
             path = compiled.export(folder / "tried.so")
-            timed = measure.loads(shared.dense_build, path, shared.x, shared.target.cores)
+            timed = shared.loads(path)
             found = confirmed(lambda: compared(timed), lambda one: good(self._share(one, wanted)))
         off = shared.off(found.speedup, predicted)
         return Measured(share=self._share(found, wanted), off=off)
@@ -121,4 +121,4 @@ class Planning:
         """Return which share of the wanted speed was measured."""
         if wanted.kind == "speedup":
             return found.speedup / wanted.value
-        return wanted.value / found.seconds
+        return wanted.value / found.times[1].median

@@ -25,7 +25,7 @@ from tvm_sparse.tuning.tune import tune
 from tvm_sparse.workflow import measure, rounding, training, verify
 from tvm_sparse.workflow.folder import Folder, Result, folder_of, named
 from tvm_sparse.workflow.lessons import Lesson
-from tvm_sparse.workflow.placements import compared, together
+from tvm_sparse.workflow.placements import compared
 from tvm_sparse.workflow.planning import Planning
 from tvm_sparse.workflow.shared import Shared
 
@@ -224,17 +224,15 @@ class Variant:
             found = verify.exactly(compiled, self.model, shared.images)
         verify.note(compiled, shared.images, place / "answers.npz")
         shared.tell("measuring", 1, 2)
-        timed = measure.loads(
-            shared.dense_build, place / "sparse.so", shared.x, shared.target.cores
-        )
-        times = compared(timed)
+        times = compared(shared.loads(place / "sparse.so"))
+        dense, sparse = times.times
         predicted = estimate(self.final, shared.table, shared.target, example_inputs=(shared.x,))
         return {
             "accuracy": found[0],
             "error": found[1],
-            "dense": together(times.dense).median,
-            "sparse": times.seconds,
-            "spread": together(times.sparse).spread,
+            "dense": dense.median,
+            "sparse": sparse.median,
+            "spread": sparse.spread,
             "speedup": times.speedup,
             **self._predicted(predicted.seconds),
             "kernels": measure.kernels(self.final, shared.x, shared.table, shared.target),
