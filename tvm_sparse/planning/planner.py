@@ -15,7 +15,7 @@ from tvm_sparse.latency import DENSE, LatencyTable
 from tvm_sparse.planning import curves, exchange, network, options, sensitivity, strategies, weights
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.cache import Cache
-from tvm_sparse.planning.frontier import frontier
+from tvm_sparse.planning.frontier import of_problem
 from tvm_sparse.planning.plan import Plan, Planned
 from tvm_sparse.planning.problem import Problem, Selection
 from tvm_sparse.planning.sensitivity import Errors
@@ -194,9 +194,7 @@ class Planner:
     def front(self, points: int = 60) -> list[tuple[float, float]]:
         """Return the least error for each time: (seconds of the network, error), fastest first."""
         problem = self.problem
-        found = frontier(
-            [s.of("seconds") for s in problem.slots], [s.errors for s in problem.slots]
-        )
+        found = of_problem(problem, [slot.errors for slot in problem.slots])
         step = max(1, len(found.costs) // points)
         pairs = zip(found.costs[::step], found.errors[::step], strict=True)
         return [(float(cost) + problem.rest, float(error)) for cost, error in pairs]
