@@ -72,6 +72,7 @@ def test_dynamic_programming_knows_what_meetings_cost(
     for chosen in every[:: max(1, len(every) // 8)]:
         alone = sum(cost[at] for cost, at in zip(net.alone("seconds"), chosen, strict=True))
         assert net.rest + alone >= seconds[chosen] - 1e-9
+    assert net.scaled(2.0).total(chosen, "seconds") == pytest.approx(2 * seconds[chosen])
 
 
 def test_few_sets_of_int8_layers_are_enough_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:

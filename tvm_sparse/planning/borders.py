@@ -17,7 +17,7 @@ remember which of those that are still to be read by others are int8.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,15 @@ class Border:
             return self.activation if written else 0.0
         back = self.to_floats if self.floats or not all(read) else 0.0
         return back + (0.0 if written else self.to_bytes)
+
+    def scaled(self, factor: float) -> Border:
+        """Return a border that costs so many times as much."""
+        return replace(
+            self,
+            to_bytes=factor * self.to_bytes,
+            to_floats=factor * self.to_floats,
+            activation=factor * self.activation,
+        )
 
     @property
     def last(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -78,6 +78,14 @@ class Slot:
         """Return the layers whose weights a scheme prunes."""
         left = (*self.depthwise, *(self.chained if scheme.format == "channel" else ()))
         return tuple(name for name in self.names if name not in left)
+
+    def scaled(self, factor: float) -> Slot:
+        """Return a layer that takes so many times as long."""
+        return replace(
+            self,
+            options=tuple(replace(one, seconds=factor * one.seconds) for one in self.options),
+            structured={density: factor * one for density, one in self.structured.items()},
+        )
 
     def of(self, resource: Resource) -> Array:
         """Return what each option takes of a resource, shape (options,)."""
@@ -177,6 +185,15 @@ class Problem:
         costs = [slot.of(resource) for slot in self.slots]
         integers = [slot.integers for slot in self.slots]
         return self.fixed(resource) + borders.least(costs, integers, self.meetings(resource))
+
+    def scaled(self, factor: float) -> Problem:
+        """Return the same network on a machine that takes so many times as long."""
+        return replace(
+            self,
+            slots=tuple(slot.scaled(factor) for slot in self.slots),
+            rest=factor * self.rest,
+            borders=tuple(border.scaled(factor) for border in self.borders),
+        )
 
     @property
     def reach(self) -> float:
