@@ -54,7 +54,7 @@ def learnt(task: Task, agent: Agent, warm: float = _WARM) -> Selection:
     """
     scored = {chosen: task.badness(chosen) for chosen in starts(task)}
     rng = np.random.default_rng(task.seed)
-    usual = float(np.median(list(scored.values())))
+    usual, worst = float(np.median(list(scored.values()))), 2 * max(scored.values())
     for trial in range(task.trials):
         task.tell("learning times", trial, task.trials)
         after = (trial / task.trials - warm) / (1 - warm)
@@ -67,7 +67,7 @@ def learnt(task: Task, agent: Agent, warm: float = _WARM) -> Selection:
 
         chosen, states, actions = walk(task, act)
         if chosen not in scored:
-            scored[chosen] = task.badness(chosen)
+            scored[chosen] = task.badness(chosen) if task.fits(chosen) else worst
         agent.learn(states, actions, -scored[chosen] / max(usual, 1e-12), rng)
     task.tell("learning times", task.trials, task.trials)
     return min(scored, key=lambda chosen: scored[chosen])
@@ -85,7 +85,7 @@ def walk(task: Task, policy: Policy) -> tuple[Selection, Array, Array]:
         Within the wall.
     """
     slots = task.problem.slots
-    costs = [slot.of(task.resource) for slot in slots]
+    costs = task.problem.alone(task.resource)
     after = np.cumsum([0.0, *(cost.min() for cost in reversed(costs))])[::-1][1:]
     left, last, reduced = task.limit - task.problem.fixed(task.resource), 1.0, 0.0
     chosen, states, actions = [], [], []

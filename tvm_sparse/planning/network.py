@@ -14,9 +14,10 @@ from tvm_sparse.frontend import import_model
 from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.latency import DENSE, Epilogue, LatencyTable
 from tvm_sparse.layer import Layer
-from tvm_sparse.planning import chains
+from tvm_sparse.planning import chains, tensors
+from tvm_sparse.planning.borders import Border
 from tvm_sparse.profiling import integers
-from tvm_sparse.profiling.lowered import lower
+from tvm_sparse.profiling.lowered import Lowered, lower
 from tvm_sparse.profiling.network import prediction
 from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.profiling.prune_constants import prune_constants
@@ -59,13 +60,15 @@ class Place:
 class Network:
     """A network's layers, the seconds of everything else, and which layer reads which.
 
-    Of a chain the layers lose channels together, see `tvm_sparse.planning.chains`; places by index.
+    Of a chain the layers lose channels together, see `tvm_sparse.planning.chains`; borders are what
+    it costs where some are int8, see `tvm_sparse.planning.borders`; places by index.
     """
 
     places: tuple[Place, ...]
     rest: float
     links: tuple[tuple[int, int], ...] = ()
     chains: tuple[tuple[int, ...], ...] = ()
+    borders: tuple[Border, ...] = ()
 
 
 def describe(
@@ -87,7 +90,8 @@ def describe(
     mod = simplified(import_model(model, example_inputs, None), target)
     mod = prune_constants(mod, lambda layer: DENSE)
     lowered = lower(mod, target, sparse=False)
-    rounded = _integers(mod, target) if integers.BITS in bits else {}
+    bytewise = _lowered_integers(mod, target) if integers.BITS in bits else None
+    rounded = {} if bytewise is None else _integers(bytewise)
     parts = prediction(lowered, table).parts
     called = [
         (call.layer, part.latency.seconds)
@@ -116,18 +120,26 @@ def describe(
     order = list(found)
     known = {name: place.prunable for name, place in found.items()}
     together = chains.disjoint(remove_dead_channels.chains(mod), known)
+    able = [at for at, name in enumerate(order) if found[name].integers]
+    at = {name: number for number, name in enumerate(order)}
     return Network(
         places=tuple(found.values()),
         rest=rest,
         links=_links(lowered.mod, calls, order),
         chains=tuple(tuple(map(order.index, chain)) for chain in together),
+        borders=() if bytewise is None else tensors.borders(lowered, bytewise, at, able, table),
     )
 
 
-def _integers(mod: tvm.IRModule, target: Target) -> dict[str, list[Kernel]]:
+def _lowered_integers(mod: tvm.IRModule, target: Target) -> Lowered:
+    """Return a network with all layers int8 that can be."""
+    return lower(integers.quantized(mod), target, sparse=False)
+
+
+def _integers(lowered: Lowered) -> dict[str, list[Kernel]]:
     """Return the int8 kernels of a network, by layers' names."""
     found: dict[str, list[Kernel]] = {}
-    for call in lower(integers.quantized(mod), target, sparse=False).calls:
+    for call in lowered.calls:
         if call.layer is not None and isinstance(call.layer.choice, IntegerChoice):
             layer = call.layer.choice.layer
             found.setdefault(layer.name, []).append((layer, call.layer.epilogue))

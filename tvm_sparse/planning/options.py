@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,13 +9,12 @@ from tvm_sparse import formats
 from tvm_sparse.latency import DENSE, Epilogue, LatencyTable, canonical
 from tvm_sparse.layer import Layer
 from tvm_sparse.planning import chains, curves
+from tvm_sparse.planning.borders import Border
 from tvm_sparse.planning.network import Kernel, Network, Place
 from tvm_sparse.planning.problem import Option, Problem, Slot
 from tvm_sparse.planning.storage import stored_nbytes
 from tvm_sparse.profiling import integers
-from tvm_sparse.profiling.network import guess
 from tvm_sparse.scheme import Scheme
-from tvm_sparse.words import BYTES
 
 _DENSE_BYTES = replace(DENSE, bits=integers.BITS)
 _PREDICTED = 4  # densities of a form that are predicted; those measured come on top
@@ -55,7 +53,21 @@ def problem(
     at = {place: number for number, group in enumerate(groups) for place in group}
     links = {(at[a], at[b]) for a, b in network.links if at[a] != at[b]}
     joined = tuple(_joined(network, group, slots, table, densities) for group in groups)
-    return Problem(slots=joined, rest=network.rest, links=tuple(sorted(links)))
+    return Problem(
+        slots=joined,
+        rest=network.rest,
+        links=tuple(sorted(links)),
+        borders=tuple(_moved(border, at) for border in network.borders),
+    )
+
+
+def _moved(border: Border, at: Mapping[int, int]) -> Border:
+    """Return a border of places as one of slots."""
+    return replace(
+        border,
+        writers=tuple(sorted({at[place] for place in border.writers})),
+        readers=tuple(sorted({at[place] for place in border.readers})),
+    )
 
 
 def _groups(network: Network, chained: bool) -> list[tuple[int, ...]]:
@@ -107,49 +119,22 @@ def _slot(
 ) -> Slot:
     floats = tuple((place.layer, epilogue) for epilogue in place.epilogues)
     options = [_option(place.layer, DENSE, place.seconds, True)]
-    before = 0.0
     asked: dict[int, tuple[tuple[Kernel, ...], float]] = {32: (floats, place.seconds)}
     if place.integers:
-        before = _quantization(place, table)
         plain, exact = _times(place.integers, table, known, _DENSE_BYTES, [1.0])
-        options.append(_option(place.layer, _DENSE_BYTES, plain[0] + before, bool(exact)))
+        options.append(_option(place.layer, _DENSE_BYTES, plain[0], bool(exact)))
         asked[_DENSE_BYTES.bits] = place.integers, plain[0]
     for form in forms if place.prunable else ():
         kernels, dense = asked.get(form.bits, ((), 0.0))
         allowed = _allowed(kernels, form, densities)
         if allowed:
-            extra = before if form.bits < 32 else 0.0
             seconds, measured = _times(kernels, table, known, form, allowed)
             options += [
-                _option(place.layer, replace(form, density=d), extra + min(s, dense), d in measured)
+                _option(place.layer, replace(form, density=d), min(s, dense), d in measured)
                 for d, s in zip(allowed, seconds, strict=True)
             ]
     structured = _structured(place, table, densities) if place.prunable else {}
     return Slot(names=place.names, layer=place.layer, options=tuple(options), structured=structured)
-
-
-def _quantization(place: Place, table: LatencyTable) -> float:
-    """Return the seconds of making bytes of what an int8 layer reads.
-
-    Nothing is to be done where the layer before it is int8 too: a plan then is faster than
-    predicted.
-    """
-    seconds = 0.0
-    for read in {_read(layer) for layer, _ in place.integers}:
-        known = table.measured(read, epilogue=Epilogue(0, 0)) or guess(read, table)
-        seconds += known.seconds
-    return seconds
-
-
-def _read(layer: Layer) -> str:
-    """Return what a table calls the quantization of what a layer reads."""
-    words = -(-layer.channels // BYTES)
-    if layer.op == "linear":
-        rows = math.prod(layer.input)
-        return f"quantize {layer.channels}x{rows} {words}x{rows}"
-    batch, *image = layer.input
-    shapes = ("x".join(map(str, (batch, c, *image))) for c in (layer.channels, words))
-    return " ".join(["quantize", *shapes])
 
 
 def _option(layer: Layer, scheme: Scheme, seconds: float, measured: bool) -> Option:

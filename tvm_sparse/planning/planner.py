@@ -15,7 +15,7 @@ from tvm_sparse.latency import DENSE, LatencyTable
 from tvm_sparse.planning import curves, exchange, network, options, sensitivity, strategies, weights
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.cache import Cache
-from tvm_sparse.planning.frontier import frontier
+from tvm_sparse.planning.frontier import of_problem
 from tvm_sparse.planning.plan import Plan, Planned
 from tvm_sparse.planning.problem import Problem, Selection
 from tvm_sparse.planning.sensitivity import Errors
@@ -42,8 +42,8 @@ class Planner:
     ----------
     model, table, target, example_inputs, schemes, densities, bits, calibration, errors, cache
         As `plan` takes them, and so `progress`.
-    overhead : float
-        Seconds that a run takes besides its kernels.
+    slower : float
+        How many times as long everything takes now as the table says.
     method : str
         As `plan` takes it.
     """
@@ -59,7 +59,7 @@ class Planner:
     errors: Kind | None = None
     cache: str | Path | None = None
     progress: Tell = silent
-    overhead: float = 0.0
+    slower: float = 1.0
     method: str = "magnitude"
 
     @cached_property
@@ -69,10 +69,9 @@ class Planner:
         table = self.table if isinstance(self.table, LatencyTable) else read(self.table, known)
         self.progress("latencies", 0, 1)
         found = network.describe(self.model, table, known, self.example_inputs, self.bits)
-        found = replace(found, rest=found.rest + self.overhead)
         forms = {bits: self.schemes or usual(bits) for bits in self.bits}
         densities = sorted(self.densities or DENSITIES, reverse=True)
-        return options.problem(found, table, forms, densities)
+        return options.problem(found, table, forms, densities).scaled(self.slower)
 
     @property
     def reach(self) -> float:
@@ -194,9 +193,7 @@ class Planner:
     def front(self, points: int = 60) -> list[tuple[float, float]]:
         """Return the least error for each time: (seconds of the network, error), fastest first."""
         problem = self.problem
-        found = frontier(
-            [s.of("seconds") for s in problem.slots], [s.errors for s in problem.slots]
-        )
+        found = of_problem(problem, [slot.errors for slot in problem.slots])
         step = max(1, len(found.costs) // points)
         pairs = zip(found.costs[::step], found.errors[::step], strict=True)
         return [(float(cost) + problem.rest, float(error)) for cost, error in pairs]

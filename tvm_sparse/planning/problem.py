@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from tvm_sparse.latency import DENSE
 from tvm_sparse.layer import Layer
+from tvm_sparse.planning import borders
+from tvm_sparse.planning.borders import Border, Meetings
 from tvm_sparse.scheme import Scheme
 
 Array = npt.NDArray[np.float64]
@@ -77,6 +79,14 @@ class Slot:
         left = (*self.depthwise, *(self.chained if scheme.format == "channel" else ()))
         return tuple(name for name in self.names if name not in left)
 
+    def scaled(self, factor: float) -> Slot:
+        """Return a layer that takes so many times as long."""
+        return replace(
+            self,
+            options=tuple(replace(one, seconds=factor * one.seconds) for one in self.options),
+            structured={density: factor * one for density, one in self.structured.items()},
+        )
+
     def of(self, resource: Resource) -> Array:
         """Return what each option takes of a resource, shape (options,)."""
         return np.array([getattr(option, resource) for option in self.options], np.float64)
@@ -85,6 +95,11 @@ class Slot:
     def errors(self) -> Array:
         """The error of each option, shape (options,)."""
         return np.array([option.error for option in self.options], np.float64)
+
+    @property
+    def integers(self) -> npt.NDArray[np.bool_]:
+        """Whether each option is int8, shape (options,)."""
+        return np.array([option.scheme.bits < DENSE.bits for option in self.options])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +115,14 @@ class Problem:
     links : tuple of (int, int)
         Places of slots of which the second reads what the first computed, with nothing but other
         operators in between; empty if that is not known.
+    borders : tuple of Border
+        Tensors that cost time where float and int8 layers meet.
     """
 
     slots: tuple[Slot, ...]
     rest: float = 0.0
     links: tuple[tuple[int, int], ...] = ()
+    borders: tuple[Border, ...] = ()
 
     @property
     def dense(self) -> Selection:
@@ -117,8 +135,33 @@ class Problem:
 
     def total(self, chosen: Sequence[int], resource: Resource) -> float:
         """Return what a selection takes of a resource, with what is fixed."""
-        taken = (getattr(o, resource) for o in self.options(chosen))
-        return self.fixed(resource) + float(sum(taken))
+        options = self.options(chosen)
+        taken = float(sum(getattr(option, resource) for option in options))
+        whole = [int(option.scheme.bits < DENSE.bits) for option in options]
+        integers = sum(kind << place for place, kind in enumerate(whole))
+        met = sum(border.seconds(integers) for border in self._borders(resource))
+        return self.fixed(resource) + taken + met
+
+    def meetings(self, resource: Resource) -> Meetings:
+        """Return what a resource is spent on besides slots, for going through these in order."""
+        return Meetings(self._borders(resource), len(self.slots))
+
+    def alone(self, resource: Resource) -> list[Array]:
+        """Return what each slot's options take at most, whatever its neighbours are.
+
+        All that an int8 option may have to convert is its own then: sums are no less than `total`.
+        """
+        costs = [slot.of(resource) for slot in self.slots]
+        for border in self._borders(resource):
+            both = border.to_bytes + border.to_floats
+            for place in set(border.readers):
+                costs[place] += both * self.slots[place].integers
+            for place in set(border.writers):
+                costs[place] += border.activation * self.slots[place].integers
+        return costs
+
+    def _borders(self, resource: Resource) -> tuple[Border, ...]:
+        return self.borders if resource == "seconds" else ()
 
     def error(self, chosen: Sequence[int]) -> float:
         """Return the error of a selection."""
@@ -139,7 +182,18 @@ class Problem:
 
     def least(self, resource: Resource) -> float:
         """Return the least that any selection takes of a resource."""
-        return self.fixed(resource) + float(sum(slot.of(resource).min() for slot in self.slots))
+        costs = [slot.of(resource) for slot in self.slots]
+        integers = [slot.integers for slot in self.slots]
+        return self.fixed(resource) + borders.least(costs, integers, self.meetings(resource))
+
+    def scaled(self, factor: float) -> Problem:
+        """Return the same network on a machine that takes so many times as long."""
+        return replace(
+            self,
+            slots=tuple(slot.scaled(factor) for slot in self.slots),
+            rest=factor * self.rest,
+            borders=tuple(border.scaled(factor) for border in self.borders),
+        )
 
     @property
     def reach(self) -> float:

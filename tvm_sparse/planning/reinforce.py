@@ -107,5 +107,7 @@ def _selection(
     both = list(zip(task.problem.slots, allowed, strict=True))
     costs = [slot.of(task.resource)[form] for slot, form in both]
     errors = [slot.errors[form] for slot, form in both]
-    found = frontier(costs, errors, left, _BUCKETS).selection(left)
+    integers = [slot.integers[form] for slot, form in both]
+    meetings = task.problem.meetings(task.resource)
+    found = frontier(costs, errors, left, _BUCKETS, meetings, integers).selection(left)
     return None if found is None else tuple(f[at] for f, at in zip(allowed, found, strict=True))

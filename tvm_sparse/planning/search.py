@@ -17,7 +17,7 @@ import numpy as np
 
 from tvm_sparse.errors import PlanError
 from tvm_sparse.planning import rules, uniform
-from tvm_sparse.planning.frontier import dynamic_programming, frontier
+from tvm_sparse.planning.frontier import dynamic_programming, of_problem
 from tvm_sparse.planning.problem import Array, Selection
 from tvm_sparse.planning.strategies import Task
 
@@ -98,7 +98,7 @@ class _Search:
     def _selection(self, coefficients: Array) -> Selection:
         task = self.task
         left = task.limit - task.problem.fixed(task.resource)
-        costs = [slot.of(task.resource) for slot in task.problem.slots]
         errors = [c * slot.errors for c, slot in zip(coefficients, task.problem.slots, strict=True)]
-        found = frontier(costs, errors, left, _BUCKETS).selection(left)
+        states = of_problem(task.problem, errors, left, _BUCKETS, task.resource)
+        found = states.selection(left)
         return self.best if found is None else found

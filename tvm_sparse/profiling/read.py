@@ -17,7 +17,7 @@ import numpy as np
 from tvm_sparse import targets
 from tvm_sparse.latency import DENSE, Epilogue, Latency, LatencyTable
 from tvm_sparse.layer import Layer
-from tvm_sparse.profiling import file, integers
+from tvm_sparse.profiling import file, integers, pace
 from tvm_sparse.profiling.predictor import Predictor
 from tvm_sparse.profiling.prune_constants import weight
 from tvm_sparse.profiling.terms import FORMULA, following, terms
@@ -43,7 +43,8 @@ def read(path: str | Path, target: str | Path | Target = "x86") -> LatencyTable:
     Returns
     -------
     LatencyTable
-        Its predictor is fitted when it is first asked, to what the table holds then.
+        Its cells have the times of one pace of the machine, see `tvm_sparse.profiling.pace`. Its
+        predictor is fitted when it is first asked, to what the table holds then.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def read(path: str | Path, target: str | Path | Target = "x86") -> LatencyTable:
         If the target is unknown.
     """
     folder = Path(path)
-    table = LatencyTable(file.cells(folder), file.origin(folder))
+    table = LatencyTable(pace.levelled(file.cells(folder)), file.origin(folder))
     table.predict = Prediction(table, targets.load(target))
     return table
 

@@ -4,8 +4,9 @@ Noting the time takes time, as much for a short kernel as for a long one. Runs t
 are taken in turns with the others; what they are shorter by is taken from all kernels alike. Short
 networks run several times in each turn, as their users time them.
 
-Whatever disturbs a run makes it longer, so that the faster half of a round tells most: of each
-kernel's times the lower quartile is returned.
+Whatever disturbs a run makes it longer, so that the faster half of a round tells most of how a
+kernel's time is to others': of each kernel's times the lower quartile counts. They add up to the
+median of the runs, which is what users of a network see.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def timed(library: Any, device: Any, arguments: list[Any], now: Clock) -> list[f
         stamps.clear()
         watched(*arguments)
         kernels.append(stamps.kernels())
-    found = unwatched(np.quantile(kernels, _QUARTILE, axis=0), float(np.quantile(whole, _QUARTILE)))
+    found = unwatched(np.quantile(kernels, _QUARTILE, axis=0), float(np.median(whole)))
     return [float(seconds) for seconds in found]
 
 

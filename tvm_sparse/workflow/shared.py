@@ -120,18 +120,17 @@ class Shared:
         return measure.loads(self.dense_build, path, self.x, cores, fastest)
 
     @property
-    def overhead(self) -> float:
-        """Seconds that a call takes besides its kernels, about: for the dense network it did."""
-        return max(0.0, float(self.measured["seconds"] - self.measured["predicted"]))
+    def slower(self) -> float:
+        """Measured over predicted time of the dense network.
+
+        Kernels of a table add up to whole calls, so that nothing is left out of a prediction: what
+        it is off by is how fast the machine is now, other than when the table was taken.
+        """
+        return float(self.measured["seconds"] / self.measured["predicted"])
 
     def calibrated(self, seconds: float) -> float:
-        """Return a prediction, mended by how far that of the dense network was off.
-
-        Where it was too short, calls take time besides their kernels: it is added. Where it was
-        too long, all kernels are faster than they were when the table was taken.
-        """
-        faster = min(1.0, float(self.measured["seconds"] / self.measured["predicted"]))
-        return seconds * faster + self.overhead
+        """Return a prediction, mended by how far that of the dense network was off."""
+        return seconds * self.slower
 
     def off(self, speedup: float, predicted: float) -> float:
         """Return measured over predicted time of a network.
@@ -161,7 +160,7 @@ class Shared:
             errors=plan.errors,  # type: ignore[arg-type]
             method=self.config.prune.method,
             cache=self.folder.path / "sensitivities.jsonl",
-            overhead=self.overhead,
+            slower=self.slower,
             progress=self.tell,
         )
 
