@@ -120,9 +120,9 @@ def with_surroundings(
     layer = plane.layer
     tiles = plane.all_tiles
     pack = tiles * layer.channels * plane.channel / tile.lanes * _PACK[_kind(plane)]
-    if layer.op == "linear":
+    if layer.op == "linear" and layer.dtype != "int8":  # words stand in that order anyway
         pack += layer.positions * (layer.channels + layer.filters) / tile.lanes * _TRANSPOSE
-    far = _far_lines(plane, target) * _FAR_LINE
+    far = _far_lines(plane, tile, target) * _FAR_LINE
     far += _weight_passes(plane, tile, work, target) * target.ghz * 1e9
     parts = tiles if tile.parallel == "tiles" else -(-layer.filters // tile.chunk)
     share = -(-parts // threads) / parts
@@ -147,7 +147,7 @@ def channel_seconds(plane: Plane, tile: Tile, target: Target) -> float:
     product = max(layer.taps / target.fma_per_cycle, loads / target.loads_per_cycle)
     cycles = tiles * vectors * (product + _STORE_ROW * plane.fold + _AROUND / tile.vectors)
     cycles += tiles * plane.channel / tile.lanes * _PACK_CHANNEL
-    return (cycles + _far_lines(plane, target) * _FAR_LINE) / (target.ghz * 1e9)
+    return (cycles + _far_lines(plane, tile, target) * _FAR_LINE) / (target.ghz * 1e9)
 
 
 def rest_seconds(plane: Plane, tile: Tile, work: Work, target: Target, threads: int = 1) -> float:
@@ -259,10 +259,10 @@ def _tap(plane: Plane, tile: Tile, part: tuple[int, int], target: Target) -> flo
     return max(multiply, load, draw, _LATENCY) + max(_TAP, target.tap)
 
 
-def _far_lines(plane: Plane, target: Target) -> float:
+def _far_lines(plane: Plane, tile: Tile, target: Target) -> float:
     """Return the cache lines of input and output that come from, or go, beyond L2."""
     layer = plane.layer
-    image = (layer.positions * layer.filters + _inputs(plane)) * 4
+    image = (layer.positions * layer.filters / tile.word + _inputs(plane)) * 4
     return image / target.line if image > 0.75 * target.l2 else 0.0
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tvm_sparse import kernel, nibble_choice, words
+from tvm_sparse import integer_kernel, kernel, nibble_choice, words
 from tvm_sparse.layer import Layer
 from tvm_sparse.precision import Precision
 
 if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
-_ROWS = (8, 4)  # filters of a register tile of words
 _HALF = 0.5  # of the bytes that memory brings, with weights of sixteen bits
 
 
@@ -38,10 +37,9 @@ def dense_seconds(layer: Layer, wanted: Precision, target: Target) -> float | No
 
 def _bytes(layer: Layer, target: Target) -> float:
     """Return the seconds of an integer layer over words."""
-    if layer.depthwise:
-        return kernel.dense(layer, target).seconds
-    work = kernel.every_tap(layer, _ROWS[0])
-    return kernel.tiles(layer, work, target, _ROWS).seconds
+    works = [kernel.every_tap(layer, rows) for rows in integer_kernel.ROWS]
+    found = (integer_kernel.best(layer, work, words.BYTES, target) for work in works)
+    return min(kernel.seconds for kernel in found)
 
 
 def _streaming(layer: Layer, target: Target) -> float:

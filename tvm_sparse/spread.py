@@ -10,6 +10,8 @@ needs. Neighbours are therefore set apart::
 
 Measured on AMD Zen 5, one thread, 80 % zeros in blocks of 4 filters × 4 channels: BERT-base runs
 1.22× as fast as with taps in ascending order, ResNet-50 1.04×; in blocks of one channel, 1.00×.
+Integer kernels keep ascending order: the channels of a block are one word, and all orders took the
+same time within 1 % (by word mod 4, 16, 64).
 """
 
 from __future__ import annotations
