@@ -70,7 +70,8 @@ class _Sinker(PyExprMutator):
             return self._change(call.args[0], name, expr.shape(call) or ())
         if name in _EXTREMES and call.attrs.axis is None and not call.attrs.keepdims:
             return relax.Call(call.op, [self._unmoved(call.args[0])], call.attrs, call.ty_args)
-        if name in ELEMENTWISE or name == _QUANTIZE or _norms_features(call):
+        by_numbers = name == _QUANTIZE and all(map(self._is_number, call.args[1:3]))
+        if name in ELEMENTWISE or by_numbers or _norms_features(call):
             return self._sink(call, (_RESHAPE, _PERMUTE))
         return call
 
