@@ -7,12 +7,12 @@ Before::
 
 After::
 
-    q = R.call_tir(quantize, (x, s, z), ...)
+    q = R.quantize(x, s, z, "uint8")
     t = R.matmul(R.dequantize(q, 1, 128), R.dequantize(w, scale, 0))
     y = (t + (128 - z) * c) * s                                     # c: sums of filters' weights
 
 `tvm_sparse.relay_passes.fold_quantization` makes an integer kernel of ``t``. Images are padded
-before a convolution, with bytes that stand for zero.
+before a convolution, with bytes that stand for zero. A linear layer may read reshaped rows.
 """
 
 from __future__ import annotations
@@ -50,9 +50,6 @@ class FoldDynamicQuantization:
                     continue
                 name = before.get(var.name, var.name)
                 found[var] = functools.partial(_static, weight=weight, name=name, names=names)
-                made = uses.value(call.args[0]).args[0]
-                if expr.op_name(uses.value(made)) == quantized.QUANTIZE:
-                    found[made] = _quantized
             return found
 
         mod = expr.rebind(mod, changes)
@@ -63,7 +60,7 @@ def _weight(uses: expr.Uses, call: Any) -> npt.NDArray[np.float32] | None:
     """Return the sum of each filter's weights, if a layer reads bytes of an unknown meaning."""
     if expr.op_name(call) not in _LAYERS:
         return None
-    read = uses.value(call.args[0])
+    read = uses.value(quantized.data_of(uses, call))
     if expr.op_name(read) != quantized.DEQUANTIZE or not isinstance(read.args[0], relax.Var):
         return None
     if str(read.args[0].ty.dtype) not in _MIDDLE or not all(map(_is_number, read.args[1:3])):
@@ -82,9 +79,18 @@ def _is_number(arg: Any) -> bool:
     return expr.shape(arg) in ((), (1,))
 
 
-def _quantized(call: Any, builder: relax.BlockBuilder) -> Any:
-    """Return the bytes of a quantize, rounded as ours are."""
-    return builder.call_te(dynamic.quantized, *call.args[:3], primfunc_name_hint="quantize")
+def _quantize(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
+    """Lower a quantize whose scale or zero point is computed, rounding as our kernels do."""
+    x, scale, zero = call.args[:3]
+    known = all(expr.constant(builder, arg) is not None for arg in (scale, zero))
+    if known or not all(map(_is_number, (scale, zero))):
+        return _BY_TVM(builder, call)
+    return builder.call_te(dynamic.quantized, x, scale, zero, primfunc_name_hint="quantize")
+
+
+_BY_TVM = tvm.ir.Op.get(quantized.QUANTIZE).get_attr("FLegalize")
+LEGALIZE: dict[str, Any] = {quantized.QUANTIZE: _quantize}
+"""How `relax.transform.LegalizeOps` lowers what no integer kernel computes."""
 
 
 def _static(
@@ -95,15 +101,16 @@ def _static(
     names: dict[str, str],
 ) -> Any:
     """Return a layer over bytes of a known meaning, and what makes its sums right."""
-    q, scale, zero = expr.definition(builder, call.args[0]).args[:3]
-    is_conv = expr.op_name(call) == layers.CONV
+    read = expr.definition(builder, call.args[0])
+    while expr.op_name(read) != quantized.DEQUANTIZE:  # reshapes of rows
+        read = expr.definition(builder, read.args[0])
+    (q, scale, zero), is_conv = read.args[:3], expr.op_name(call) == layers.CONV
     if is_conv:
         q = _padded(q, zero, layers.four(call.attrs.padding), builder)
     dtype = str(q.ty.dtype)
     middle = _MIDDLE[dtype]
     real = op.dequantize(q, relax.const(1.0, "float32"), relax.const(middle, dtype), axis=0)
-    inner = _layer(call, builder.emit(real), is_conv)
-    sums = builder.emit(inner, "sums")
+    sums = builder.emit(_layer(call, builder.emit(real), is_conv, builder), "sums")
     names[sums.name] = name
     each = expr.const(weight.reshape((1, -1, 1, 1) if is_conv else (-1,)))
     away = op.subtract(relax.const(float(middle), "float32"), op.astype(zero, "float32"))
@@ -120,10 +127,12 @@ def _padded(
     return builder.emit_te(pad, q, zero, primfunc_name_hint="pad")
 
 
-def _layer(call: Any, data: Any, is_conv: bool) -> Any:
+def _layer(call: Any, data: Any, is_conv: bool, builder: relax.BlockBuilder) -> Any:
     """Return a layer's call of other data, without padding."""
     if not is_conv:
-        return op.matmul(data, call.args[1])
+        shape = expr.shape(call.args[0])
+        moved = data if expr.shape(data) == shape else builder.emit(op.reshape(data, shape))
+        return op.matmul(moved, call.args[1])
     attrs = call.attrs
     return op.nn.conv2d(
         data,

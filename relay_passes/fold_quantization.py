@@ -171,8 +171,9 @@ class _Plan:
     def _quantize(self, var: relax.Var) -> expr.Change:
         """Return the change of bytes to words as well."""
         made = self.uses.values[var]
-        known = quantized.meaning(self.uses, made)
-        if expr.op_name(made) != quantized.QUANTIZE or known is None:
+        stored = expr.op_name(made) == quantized.QUANTIZE
+        known = quantized.meaning(self.uses, made) if stored else None
+        if known is None:  # computed in another way, or by computed numbers
             return lambda call, builder: self._packed(var, call, builder)
 
         def change(call: Any, builder: relax.BlockBuilder) -> Any:

@@ -6,7 +6,13 @@ import tvm
 from tvm import relax
 
 from tvm_sparse import integer_choice, nibble_choice
-from tvm_sparse.relay_passes import integer_kernels, pack_nibbles, scope
+from tvm_sparse.relay_passes import (
+    fold_dynamic_quantization,
+    integer_kernels,
+    lower_extremes,
+    pack_nibbles,
+    scope,
+)
 from tvm_sparse.relay_passes.expand_activations import ExpandActivations, SpellActivations
 from tvm_sparse.relay_passes.fold_batch_norm import FoldBatchNorm
 from tvm_sparse.relay_passes.fold_constants import FoldConstants
@@ -74,7 +80,9 @@ def lower(
         LowerNorms(target),
         ExpandActivations(),
         *relax.backend.cpu_generic.pipeline.library_dispatch_passes(None),
-        relax.transform.LegalizeOps(),
+        relax.transform.LegalizeOps(
+            {**fold_dynamic_quantization.LEGALIZE, **lower_extremes.LEGALIZE}
+        ),
         relax.transform.AnnotateTIROpPattern(),
         relax.transform.FoldConstant(),
     ]

@@ -75,9 +75,22 @@ def source(uses: expr.Uses, value: Any) -> tuple[relax.Var, Bytes] | None:
     made = uses.value(found)
     if known is None or not isinstance(made, relax.Call):
         return None
-    if expr.op_name(made) == QUANTIZE and meaning(uses, made) != known:
+    if expr.op_name(made) == QUANTIZE and meaning(uses, made) not in (known, None):
         return None
     return found, known
+
+
+def data_of(uses: expr.Uses, call: relax.Call) -> Any:
+    """Return what a layer reads; of a linear one, before reshapes that keep its rows."""
+    data = call.args[0]
+    if expr.op_name(call) != layers.LINEAR:
+        return data
+    while expr.op_name(uses.value(data)) == "relax.reshape":
+        before, after = (expr.shape(one) or () for one in (uses.value(data).args[0], data))
+        if before[-1:] != after[-1:]:
+            break
+        data = uses.value(data).args[0]
+    return data
 
 
 def layer(uses: expr.Uses, var: relax.Var, name: str) -> Found | str | None:
@@ -92,7 +105,7 @@ def layer(uses: expr.Uses, var: relax.Var, name: str) -> Found | str | None:
     if known is None or isinstance(known, str):
         return known
     value, scale = known
-    data = source(uses, call.args[0])
+    data = source(uses, data_of(uses, call))
     if data is None:
         return "its input is not quantized to bytes of one scale"
     found = layers.layer_of(call, value.T if expr.op_name(call) == layers.LINEAR else value, name)

@@ -17,11 +17,12 @@ After::
     n = R.nn.layer_norm(b, gamma, beta, axes=[0])   # read by the next kernel as it is
 
 Reshapes that only split or join the rows move and cancel in the same way. A matrix is transposed,
-or reshaped, once for all its readers.
+or reshaped, once for all its readers. The least and the greatest element of all need neither.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tvm
@@ -32,6 +33,7 @@ from tvm_sparse.relay_passes import expr
 from tvm_sparse.relay_passes.elementwise import ELEMENTWISE, is_number
 
 _PERMUTE, _RESHAPE, _NORM = "relax.permute_dims", "relax.reshape", "relax.nn.layer_norm"
+_EXTREMES, _QUANTIZE = ("relax.min", "relax.max"), "relax.quantize"
 _Shape = tuple[int, ...]
 
 
@@ -66,9 +68,20 @@ class _Sinker(PyExprMutator):
         name = expr.op_name(call)
         if _is_transpose(call) or name == _RESHAPE:
             return self._change(call.args[0], name, expr.shape(call) or ())
-        if name in ELEMENTWISE or _norms_features(call):
+        if name in _EXTREMES and call.attrs.axis is None and not call.attrs.keepdims:
+            return relax.Call(call.op, [self._unmoved(call.args[0])], call.attrs, call.ty_args)
+        by_numbers = name == _QUANTIZE and all(map(self._is_number, call.args[1:3]))
+        if name in ELEMENTWISE or by_numbers or _norms_features(call):
             return self._sink(call, (_RESHAPE, _PERMUTE))
         return call
+
+    def _unmoved(self, x: relax.Expr) -> relax.Expr:
+        """Return a tensor of the same elements, before changes of layout."""
+        above = expr.definition(self.builder_, x)
+        while expr.op_name(above) in (_PERMUTE, _RESHAPE):
+            x = above.args[0]
+            above = expr.definition(self.builder_, x)
+        return x
 
     def _change(self, x: relax.Expr, name: str, shape: _Shape) -> relax.Expr:
         """Return a tensor, or a constant, transposed or reshaped; twins cancel."""
@@ -101,7 +114,7 @@ class _Sinker(PyExprMutator):
             return call
         name, rest = names[0], names[1:]
         data = call.args[:1] if expr.op_name(call) == _NORM else call.args
-        tensors = [i for i, arg in enumerate(data) if not is_number(self.builder_, arg)]
+        tensors = [i for i, arg in enumerate(data) if not self._is_number(arg)]
         above = [expr.definition(self.builder_, call.args[i]) for i in tensors]
         found = [change for change in above if expr.op_name(change) == name and _moves(change)]
         if not found or not all(self._suits(call, call.args[i]) for i in tensors):
@@ -111,19 +124,27 @@ class _Sinker(PyExprMutator):
             if expr.shape(args[i]) == expr.shape(call):
                 args[i] = self._change(args[i], name, before)
             else:
-                value = expr.constant(self.builder_, args[i])
-                assert value is not None  # `_suits` looked
-                args[i] = expr.const(value.reshape((-1, 1) if name == _PERMUTE else -1))
+                args[i] = self._features(args[i], name == _PERMUTE)
         first = self.builder_.normalize(_applied(call, args, name == _PERMUTE))
         below = self.builder_.emit(self._sink(first, rest))
         return self._change(below, name, expr.shape(call) or ())
 
     def _suits(self, call: relax.Call, x: relax.Expr) -> bool:
-        """Whether an operand has the result's shape, or is a constant with a number a feature."""
-        if expr.shape(x) == expr.shape(call):
-            return True
-        value = expr.constant(self.builder_, x)
-        return value is not None and value.size == value.shape[-1]
+        """Whether an operand has the result's shape, or a number a feature."""
+        shape = expr.shape(x)
+        return shape is not None and (shape == expr.shape(call) or math.prod(shape) == shape[-1])
+
+    def _is_number(self, arg: relax.Expr) -> bool:
+        """Whether an argument is a number, or a tensor of one element and no more axes than one."""
+        return is_number(self.builder_, arg) or expr.shape(arg) in ((), (1,))
+
+    def _features(self, x: relax.Expr, transposed: bool) -> relax.Expr:
+        """Return a tensor with a number a feature as a row or, for transposed ones, a column."""
+        value, number = expr.constant(self.builder_, x), math.prod(expr.shape(x) or ())
+        shape = (number, 1) if transposed else (number,)
+        if value is not None:
+            return expr.const(value.reshape(shape))
+        return x if expr.shape(x) == shape else self.builder_.emit(op.reshape(x, shape))
 
 
 def _applied(call: relax.Call, args: list[relax.Expr], transposed: bool) -> relax.Call:

@@ -138,3 +138,22 @@ def test_unsigned_weights_are_right_too(tmp_path: Path) -> None:
         nn.Conv2d(3, 8, 3, padding=1).eval(), x, tmp_path, weight_type=QuantType.QUInt8
     )
     kernels.assert_close(ts.build(given, database=False)(x.numpy()), run(given, x.numpy()))
+
+
+def test_tables_of_bytes_are_looked_up_and_added(tmp_path: Path) -> None:
+    class Embedded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.layer = nn.Embedding(20, 16), nn.Linear(16, 16)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.table(x)
+            z: torch.Tensor = self.layer(y) + y
+            return z
+
+    torch.manual_seed(0)
+    x = torch.randint(0, 20, (2, 5))
+    given = quantized(Embedded().eval(), x, tmp_path)
+    compiled = ts.build(given, database=False)
+    assert_near(compiled(x.numpy()), run(given, x.numpy()))
+    assert [row.is_integer for row in compiled.report] == [True]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import tvm_sparse as ts
-from support import quantized_modules
+from support import kernels, quantized_modules
 from support.quantized_modules import Joined, Residual
 from tvm_sparse.errors import ModelError
 from tvm_sparse.frontend.torch_quantized_modules import spell_modules
@@ -75,13 +75,55 @@ def test_ranges_that_are_narrower_than_bytes_are_clipped() -> None:
     torch.testing.assert_close(ts.build(Narrow(), example_inputs=(x,))(x), Narrow()(x))
 
 
-def test_modules_that_quantize_while_they_run_are_refused() -> None:
+class Two(nn.Module):
+    """Linear layers of both ways to round, which torch quantizes dynamically."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(40, 24), nn.Linear(24, 9, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.second(torch.tanh(self.first(x)))
+        return y
+
+
+def dynamic(model: nn.Module, *kinds: type[nn.Module], **options: object) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quantize = torch.ao.quantization.quantize_dynamic
-        model = quantize(nn.Sequential(nn.Linear(8, 4)))  # type: ignore[no-untyped-call]
-    with pytest.raises(ModelError, match="0 quantizes what it reads while it runs"):
-        ts.build(model, example_inputs=(torch.rand(2, 8),))
+        found: nn.Module = quantize(model, set(kinds), **options)  # type: ignore[no-untyped-call]
+    return found
+
+
+def test_modules_that_quantize_while_they_run_are_integers() -> None:
+    torch.manual_seed(0)
+    x, given = torch.randn(3, 2, 40), Two().eval()
+    ts.prune(given, {"first": "block-8x4@0.3"})
+    model = dynamic(given, nn.Linear)
+    with torch.no_grad():
+        expected = model(x)
+    compiled = ts.build(model, example_inputs=(x,), database=False)
+    wrong = (compiled(x) - expected).abs()
+    assert wrong.max() <= expected.abs().max() / 127
+    assert wrong.mean() <= 1e-3 * expected.abs().mean()  # but for a few ties, torch's own bytes
+    assert [(row.name, row.is_integer) for row in compiled.report] == [
+        ("first", True),
+        ("second", True),
+    ]
+    assert compiled.report["first"].is_sparse
+
+
+def test_modules_of_halves_are_floats() -> None:
+    torch.manual_seed(0)
+    x, model = torch.randn(3, 40), dynamic(Two().eval(), nn.Linear, dtype=torch.float16)
+    with torch.no_grad():
+        kernels.assert_close(ts.build(model, example_inputs=(x,), database=False)(x), model(x))
+
+
+def test_recurrent_modules_that_quantize_while_they_run_are_refused() -> None:
+    model = dynamic(nn.Sequential(nn.LSTM(8, 4)), nn.LSTM)
+    with pytest.raises(ModelError, match=r"0 is a quantized.dynamic.LSTM.*Linear and LinearReLU"):
+        ts.build(model, example_inputs=(torch.rand(2, 1, 8),))
 
 
 def test_operators_without_known_scales_are_refused() -> None:
@@ -96,5 +138,5 @@ def test_operators_without_known_scales_are_refused() -> None:
             return y
 
     register()
-    with pytest.raises(ModelError, match="scales must be known before the model runs"):
+    with pytest.raises(ModelError, match="known before the model runs or chosen by choose_qparams"):
         ts.build(PerToken(), example_inputs=(torch.rand(2, 8),))

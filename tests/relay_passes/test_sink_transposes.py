@@ -46,6 +46,24 @@ def test_transposes_around_elementwise_operators_cancel() -> None:
     assert constants(after)[0].shape == (8, 1)
 
 
+def test_transposes_around_quantization_by_computed_numbers_cancel() -> None:
+    x = relax.Var("x", relax.TensorType((8, 5), "float32"))
+    v = relax.Var("v", relax.TensorType((8,), "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x, v]):
+        with builder.dataflow():
+            y = builder.emit(relax.op.add(builder.emit(transpose(x)), v))
+            most = builder.emit(relax.op.max(y))
+            q = builder.emit(relax.op.quantize(y, most, relax.const(3, "uint8"), 0, "uint8"))
+            out = builder.emit_output(transpose(q))
+        builder.emit_func_output(out)
+    before = builder.get()
+    after = apply(SinkTransposes(), before)
+    assert ops(after) == ["reshape", "add", "max", "quantize"]
+    given = np.random.default_rng(0).random((8, 5)).astype(np.float32), BIAS
+    np.testing.assert_array_equal(run(after, *given), run(before, *given))
+
+
 def test_a_transpose_moves_below_what_follows_it() -> None:
     check(module(transpose, add_bias), ["add", "multiply", "permute_dims"])
 

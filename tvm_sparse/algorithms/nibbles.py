@@ -6,8 +6,8 @@ Two blocks a kernel, a word of eight codes a step::
     product  A[row, filter] = Σ over words: scale × Σ over 8 codes: number of the code × X[row, …]
     store    Y[row, filter] = A[row, filter]
 
-Where groups have zero points, a word also adds ``-zero × scale × Σ X``; the sum of inputs is the
-same for all filters.
+Where groups have zero points, a number is multiplied with its scale, and ``zero × scale`` taken
+away, before it meets the inputs: rows are many, and the inputs' sum would cost each of them.
 
 The number of a code comes out of a table of sixteen, which `relay_passes` keeps in a register where
 the target has a permutation of sixteen lanes; elsewhere it is computed from the code's bits.
@@ -137,17 +137,15 @@ def _total(tile, zeros):
     number = _looked_up if tile.permute else _COMPUTED[tile.code]
 
     def total(table, word, read, step):
-        found = _sum([number(table, word, j * BITS) * read(j) for j in range(PER_WORD)]) * step(0)
-        return found + _sum([read(j) for j in range(PER_WORD)]) * step(1) if zeros else found
+        numbers = [number(table, word, j * BITS) for j in range(PER_WORD)]
+        if zeros:  # as weights, once for all rows
+            numbers = [each * step(0) + step(1) for each in numbers]
+        found = numbers[0] * read(0)
+        for j in range(1, PER_WORD):
+            found = found + numbers[j] * read(j)
+        return found if zeros else found * step(0)
 
     return total
-
-
-def _sum(terms):
-    found = terms[0]
-    for term in terms[1:]:
-        found = found + term
-    return found
 
 
 def _looked_up(table, word, place):

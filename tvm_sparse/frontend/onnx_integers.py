@@ -34,6 +34,7 @@ _UNARY = {
     "QLinearLeakyRelu": "LeakyRelu",
     "QLinearReduceMean": "ReduceMean",
     "QLinearSigmoid": "Sigmoid",
+    "QLinearSoftmax": "Softmax",
 }
 _BINARY = {"QLinearAdd": "Add", "QLinearMul": "Mul"}
 _MOVES = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice")
@@ -195,6 +196,11 @@ def _binary(speller: _Speller, node: onnx.NodeProto) -> None:
     speller.emit(node, _BINARY[node.op_type], read, node.input[6], node.input[7])
 
 
+def _where(speller: _Speller, node: onnx.NodeProto) -> None:
+    read = [node.input[0], speller.activation(node, 1), speller.activation(node, 4)]
+    speller.emit(node, "Where", read, node.input[7], node.input[8])
+
+
 def _concat(speller: _Speller, node: onnx.NodeProto) -> None:
     read = [speller.activation(node, first) for first in range(2, len(node.input), 3)]
     speller.emit(node, "Concat", read, node.input[0], node.input[1])
@@ -205,6 +211,7 @@ _SPELLED: dict[str, Callable[[_Speller, onnx.NodeProto], None]] = {
     "QLinearMatMul": _matmul,
     "QGemm": _gemm,
     "QLinearConcat": _concat,
+    "QLinearWhere": _where,
     **dict.fromkeys(_UNARY, _unary),
     **dict.fromkeys(_BINARY, _binary),
 }

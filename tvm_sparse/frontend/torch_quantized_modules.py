@@ -10,6 +10,13 @@ After, with floats between modules::
     (conv):  x → dequantize(quantize(relu(conv2d(x, dequantize(w), bias)), scale', zero'))
     (dequant): x → x
 
+Modules of ``quantized.dynamic``, as ``torch.ao.quantization.quantize_dynamic`` makes them, choose
+their scale when they run, and read and give floats::
+
+    (fc): quantized.dynamic.Linear(64, 10)
+
+    (fc): x → linear(dequantize(quantize(x, choose(x))), dequantize(w), bias)
+
 The operators are those of quantized exported programs, see
 `tvm_sparse.frontend.torch_quantized_programs`. Which bytes stand between the modules, is seen in
 one run of the model.
@@ -26,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from tvm_sparse.errors import ModelError
+from tvm_sparse.frontend.torch_dynamic_modules import Filters, operators, spell_dynamic
 from tvm_sparse.frontend.torch_quantized_programs import register
 
 _TYPES = {torch.quint8: (0, 255, torch.uint8), torch.qint8: (-128, 127, torch.int8)}
@@ -68,7 +76,7 @@ class Steps:
 
     def round(self, x: Tensor) -> Tensor:
         """Return what is left of floats once they have been bytes."""
-        given, ops = (self.scale, self.zero, self.low, self.high, self.dtype), _operators()
+        given, ops = (self.scale, self.zero, self.low, self.high, self.dtype), operators()
         y: Tensor = ops.dequantize_per_tensor(ops.quantize_per_tensor(x, *given), *given)
         return y
 
@@ -108,11 +116,10 @@ def spell_modules(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
     Raises
     ------
     ModelError
-        If a module is of an unknown kind, quantizes while it runs, or is called on tensors of
-        different scales.
+        If a module is of an unknown kind, or is called on tensors of different scales.
     """
     register()
-    _refuse_dynamic(model)
+    model = spell_dynamic(model)
     seen, spelled = _observe(model, inputs), copy.deepcopy(model)
     shared = {name for name, old in model.named_modules() if name in seen and _passes(seen[name])}
     if shared:  # bytes pass them as they are: whoever reads them rounds
@@ -122,15 +129,6 @@ def spell_modules(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
             parent, _, last = name.rpartition(".")
             setattr(spelled.get_submodule(parent), last, _spelled(name, old, seen.get(name)))
     return spelled
-
-
-def _refuse_dynamic(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        if ".dynamic" in type(module).__module__ and _kind(module):
-            raise ModelError(
-                f"{name} quantizes what it reads while it runs; expected scales that are known "
-                "before: quantize the model statically, or leave it in float and use ts.quantize"
-            )
 
 
 def _passes(seen: _Seen) -> bool:
@@ -236,21 +234,15 @@ class _Weighted(_Rounded):
         super().__init__(
             nn.ReLU() if "ReLU" in type(old).__name__ else nn.Identity(), before, after
         )
-        weight, bias = old.weight(), old.bias()
-        each = weight.qscheme() in (torch.per_channel_affine, torch.per_channel_symmetric)
-        scale = weight.q_per_channel_scales() if each else torch.tensor([weight.q_scale()])
-        zero = weight.q_per_channel_zero_points() if each else torch.tensor([weight.q_zero_point()])
-        self.register_buffer("weight", weight.int_repr())
-        self.register_buffer("scale", scale.float().expand(len(weight)).contiguous())
-        self.register_buffer("zero", zero.long().expand(len(weight)).contiguous())
+        bias = old.bias()
+        self.filters = Filters(old.weight())
         self.register_buffer("bias", None if bias is None else bias.detach())
         self.linear = not hasattr(old, "kernel_size")
         if not self.linear:
             self.options = (old.stride, old.padding, old.dilation, old.groups)
 
     def compute(self, *read: Tensor) -> Tensor:
-        given = (self.weight, self.scale, self.zero, 0, -128, 127, torch.int8)
-        weight: Tensor = _operators().dequantize_per_channel(*given)
+        weight = self.filters()
         if self.linear:
             y = nn.functional.linear(read[0], weight, self.bias)
         else:
@@ -279,7 +271,3 @@ class _Functional(nn.Module):
 
     def cat(self, tensors: list[Tensor], dim: int = 0) -> Tensor:
         return self.after.round(torch.cat(tensors, dim))
-
-
-def _operators() -> Any:
-    return torch.ops.quantized_decomposed

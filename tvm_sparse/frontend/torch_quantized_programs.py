@@ -7,7 +7,7 @@ torchao's ``convert_pt2e`` writes them around float operators::
     y = aten.conv2d(f, quantized_decomposed.dequantize_per_channel(w, scales, zeros, 0, …), bias)
 
 They become ``R.quantize`` and ``R.dequantize``. A range that is narrower than the bytes becomes an
-``R.clip`` before.
+``R.clip`` before. Where ``choose_qparams`` computes scale and zero point, these are operators too.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def converters(program: torch.export.ExportedProgram) -> dict[str, Converter]:
     found = {str(node.target.__name__) for node in nodes if _ours(node.target)}
     for name in sorted(found - _CONVERTERS.keys()):
         raise ModelError(
-            f"{_NAMESPACE}.{name} cannot be compiled: scales must be known before the model runs; "
-            "quantize it statically, with one scale for each activation, and one for each tensor "
-            "or filter of weights"
+            f"{_NAMESPACE}.{name} cannot be compiled: expected one scale for each activation, "
+            "known before the model runs or chosen by choose_qparams.tensor, and one for each "
+            "tensor or filter of weights; quantize it so"
         )
     return {name: _CONVERTERS[name] for name in found}
 
@@ -73,6 +73,20 @@ def _layer(node: Any) -> str:
             return str(list(stack.values())[-1][0])
         users += [] if _ours(user.target) else user.users
     return ""
+
+
+def _choose(node: Any, importer: Any) -> Any:
+    """Return scale and zero point of bytes that cover a tensor, and 0."""
+    x, low, high, least = _arguments(node, importer)[:4]
+    emit, op = importer.block_builder.emit, relax.op
+    none = relax.const(0.0, "float32")
+    first = emit(op.minimum(emit(op.min(x)), none))
+    last = emit(op.maximum(emit(op.max(x)), none))
+    step = emit(op.divide(emit(op.subtract(last, first)), relax.const(float(high - low))))
+    scale = emit(op.maximum(step, relax.const(float(least))))
+    steps = emit(op.round(emit(op.divide(first, scale))))
+    zero = emit(op.clip(emit(op.subtract(relax.const(float(low)), steps)), float(low), float(high)))
+    return relax.Tuple([scale, emit(op.astype(zero, "int64"))])
 
 
 def _quantize_tensor(node: Any, importer: Any) -> Any:
@@ -143,6 +157,7 @@ def _clipped(emit: Any, x: Any, scale: Any, zero: Any, bounds: tuple[int, int], 
 
 
 _CONVERTERS: dict[str, Converter] = {
+    "choose_qparams.tensor": _choose,
     "quantize_per_tensor.default": _quantize_tensor,
     "quantize_per_tensor.tensor": _quantize_tensor,
     "dequantize_per_tensor.default": _dequantize_tensor,
