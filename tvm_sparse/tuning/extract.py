@@ -48,7 +48,8 @@ def extract(mod: tvm.IRModule, target: Target) -> list[Task]:
         numbers: Integers, layer: Layer, target: Target, sparse: bool
     ) -> IntegerChoice:
         choice = integer_choice.choose(numbers, layer, target, sparse)
-        found.append(integer_task_of(choice, numbers, target))
+        task = integer_task_of(choice, numbers, target)
+        found.extend([task] if task.spaces else [])
         return choice
 
     def note_nibbles(layer: Layer, stored: Nibbles, target: Target, sparse: bool) -> NibbleChoice:
