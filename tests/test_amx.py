@@ -73,7 +73,7 @@ def test_far_inputs_bind_linear_layers_more_than_windows() -> None:
     far = Plane(layer=word_layer(ROWS), step=64, run=64)
     near = Plane(layer=word_layer(WINDOW), step=64, rows=14)
     each = [Work(blocks=1, taps=layer.taps // 64, filters=16) for layer in (ROWS, WINDOW)]
-    assert tap(far, tile, each[0], amx.target()) > 1.5 * tap(near, tile, each[1], amx.target())
+    assert tap(far, tile, each[0], amx.target()) > 1.4 * tap(near, tile, each[1], amx.target())
 
 
 def test_this_machine_has_tiles_if_its_flags_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,8 @@ def tap(plane: Plane, tile: AmxTile, work: Work, target: Target) -> float:
     """Return the cycles of one tap of one register tile; parameters as `seconds`."""
     rows, vectors = tile.filters // SIDE, tile.vectors
     draw = (rows * _BYTES + _from_l2(plane, tile, work, target)) / _L2_BYTES
-    multiply, load = rows * vectors * target.tile_cycles, (rows + vectors) * _LOAD
+    lines = 1 if plane.flat else 2  # of a row of inputs: windows begin anywhere
+    multiply, load = rows * vectors * target.tile_cycles, (rows + lines * vectors) * _LOAD
     return max(multiply, load, draw, _LATENCY) + _TAP
 
 
