@@ -42,6 +42,7 @@ from tvm_sparse.amx import REGISTERS, SIDE
 from tvm_sparse.dot2 import DOT2
 from tvm_sparse.octets import DOT4
 from tvm_sparse.schedules.amx import AMX
+from tvm_sparse.words import BYTES
 
 _MULTIPLY = {  # the feature and the instruction
     DOT4: ("amx-int8", "tdpbsud"),  # its left tile is signed: that of weights
@@ -66,9 +67,8 @@ class LowerAmx:
         compat.visit(func.body, tirx.For, lambda loop: found.append(loop) if _is(loop) else None)
         if not found or not _has(func.attrs["target"], found):
             return func
-        body = compat.rewrite(func.body, tirx.SeqStmt, _sequence)
+        body = compat.rewrite(_configured(func.body), tirx.SeqStmt, _sequence)
         body = compat.rewrite(body, tirx.For, lambda loop: _alone(loop) if _is(loop) else loop)
-        body = _configured(body)
         return func.with_body(tirx.SeqStmt([_permission(), body]))
 
 
@@ -115,8 +115,8 @@ class _Nest:
         `row` says which of the loops goes over the tile's rows.
         """
         base, stride = self.place(index, row)
-        four = tirx.IntImm("int64", 4)
-        return tirx.address_of(tirx.BufferLoad(buffer, [base])), tirx.Cast("int64", stride) * four
+        apart = tirx.IntImm("int64", BYTES * int(stride))
+        return tirx.address_of(tirx.BufferLoad(buffer, [base])), apart
 
     def place(self, index: Any, row: int) -> tuple[Any, Any]:
         """Return a tile's first index, and how far its rows are apart."""
@@ -224,21 +224,23 @@ def _permission() -> Any:
 
 def _configured(body: Any) -> Any:
     """Return a statement in which every thread configures tiles before it uses them."""
-    parallel: list[Any] = []
-    compat.visit(body, tirx.For, lambda loop: parallel.append(loop) if _is_parallel(loop) else None)
-    if not parallel:
+    threads: list[Any] = []
+    compat.visit(body, tirx.For, lambda loop: threads.append(loop) if _divides(loop) else None)
+    if not threads:
         return _around(body)
     return compat.rewrite(
         body,
         tirx.For,
-        lambda loop: (
-            compat.with_loop(loop, body=_around(loop.body)) if _is_parallel(loop) else loop
-        ),
+        lambda loop: compat.with_loop(loop, body=_around(loop.body)) if _divides(loop) else loop,
     )
 
 
-def _is_parallel(loop: tirx.For) -> bool:
-    return int(loop.kind) == int(tirx.ForKind.PARALLEL)
+def _divides(loop: tirx.For) -> bool:
+    """Whether threads divide a loop in which there are marked nests."""
+    found: list[Any] = []
+    if int(loop.kind) == int(tirx.ForKind.PARALLEL):
+        compat.visit(loop.body, tirx.For, lambda node: found.append(node) if _is(node) else None)
+    return bool(found)
 
 
 def _around(body: Any) -> Any:
@@ -257,6 +259,6 @@ def configuration() -> np.ndarray[Any, Any]:
     """Return the 64 bytes that make every tile one of 16 rows of 64 bytes, as 16 words."""
     found = np.zeros(64, np.uint8)
     found[0] = 1  # the palette
-    found[16 : 16 + 2 * REGISTERS].view("<u2")[:] = 4 * SIDE  # bytes of a row
+    found[16 : 16 + 2 * REGISTERS].view("<u2")[:] = BYTES * SIDE  # bytes of a row
     found[48 : 48 + REGISTERS] = SIDE  # rows
     return found.view("<i4")

@@ -326,6 +326,7 @@ def _from_tvm(target: TvmTarget) -> Target:
     attrs = {key: value for key, value in target.attrs.items() if key != "feature"}
     features = set(llvm_get_cpu_features(target))
     wide = "x86-avx512" if "avx512f" in features else "x86-avx2" if "avx2" in features else ""
+    wide = "x86-amx" if {"amx-int8", "amx-bf16"} <= features else wide
     profile = load(wide) if wide else Target(name="generic")
     return replace(
         profile,

@@ -2,9 +2,9 @@
 
 The rates are those of Sapphire Rapids as Intel gives them ("Intel 64 and IA-32 Architectures
 Optimization Reference Manual", chapter on AMX): a product of two tiles starts every 16 cycles and
-ends after 52, a tile is loaded from L1 in 8 and stored in 16. For each tap, the slowest of
-products, loads and what comes from L2 decides. Around the product stand the same packing and
-storing as around any other integer kernel, see `tvm_sparse.cost`.
+ends after 52, a tile is loaded from L1 in 8 and stored in 16, configuring takes 204 and releasing
+13. For each tap, the slowest of products, loads and what comes from L2 decides. Around the product
+stand the same packing and storing as around any other integer kernel, see `tvm_sparse.cost`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 _BYTES = 4 * SIDE * SIDE  # of a tile
 _LOAD = 8.0  # cycles to load a tile from L1
 _STORE = 16.0  # cycles to store one
+_L2_BYTES = 48.0  # that a core draws from its L2 each cycle
 _LATENCY = 52.0  # cycles until a tile of sums can be added to again
 _TAP = 2.0  # cycles around a tap's products
 _LIST = 20.0  # cycles to begin and end a list, as in `tvm_sparse.cost`
 _OUTPUT = 5.0  # cycles to scale and store one vector of sums
 _L2_SHARE = 0.75  # of L2 that weights may take and still come from there
-_CONFIGURE = 120.0  # cycles to configure and release the tiles
+_CONFIGURE = 217.0  # cycles to configure and release the tiles
 
 
 def seconds(plane: Plane, tile: AmxTile, work: Work, target: Target, threads: int = 1) -> float:
@@ -44,7 +45,7 @@ def seconds(plane: Plane, tile: AmxTile, work: Work, target: Target, threads: in
     threads : int
     """
     rows, across = tile.filters // SIDE, plane.length // (tile.vectors * SIDE)
-    products = work.taps * tap(plane, tile, target)
+    products = work.taps * tap(plane, tile, work, target)
     ends = work.blocks * (_LIST + rows * tile.vectors * _STORE)
     cycles = plane.all_tiles * (across * (products + ends) + _CONFIGURE)
     cycles += plane.layer.positions * plane.layer.filters / SIDE * _OUTPUT
@@ -59,7 +60,7 @@ def panel_seconds(
     rows, vectors = tile.rows // SIDE, tile.filters // SIDE
     tiles = -(-layer.positions // tile.rows)
     far = rows * (tile.rows * layer.channels * 4 > cost.L1_SHARE * target.l1)
-    draw = (far + vectors) * _BYTES / cost.L2_BYTES
+    draw = (far + vectors) * _BYTES / _L2_BYTES
     multiply, load = rows * vectors * target.tile_cycles, (rows + vectors) * _LOAD
     one = max(multiply, load, draw, _LATENCY) + _TAP
     ends = work.blocks * (_LIST + rows * vectors * _STORE)
@@ -72,12 +73,23 @@ def panel_seconds(
     return max(product / (target.ghz * 1e9), stream) * share
 
 
-def tap(plane: Plane, tile: AmxTile, target: Target) -> float:
-    """Return the cycles of one tap of one register tile."""
+def tap(plane: Plane, tile: AmxTile, work: Work, target: Target) -> float:
+    """Return the cycles of one tap of one register tile; parameters as `seconds`."""
     rows, vectors = tile.filters // SIDE, tile.vectors
-    around = 0 if plane.flat else 2 * plane.reach[0] * SIDE
-    read = (vectors * SIDE + around) * plane.layer.channels * 4
-    far = read > cost.L1_SHARE * target.l1
-    draw = (rows + vectors * far) * _BYTES / cost.L2_BYTES
-    multiply, load = rows * vectors * target.tile_cycles, (rows + vectors) * _LOAD
+    draw = (rows * _BYTES + _from_l2(plane, tile, work, target)) / _L2_BYTES
+    lines = 1 if plane.flat else 2  # of a row of inputs: windows begin anywhere
+    multiply, load = rows * vectors * target.tile_cycles, (rows + lines * vectors) * _LOAD
     return max(multiply, load, draw, _LATENCY) + _TAP
+
+
+def _from_l2(plane: Plane, tile: AmxTile, work: Work, target: Target) -> float:
+    """Return the bytes of inputs that a tap draws from L2.
+
+    Taps at several positions of the kernel read the same channels one after another.
+    """
+    lanes, words = tile.vectors * SIDE, plane.layer.weight[1]
+    touched = plane.touched(lanes) * 4
+    if touched * words <= cost.L1_SHARE * target.l1:
+        return 0.0
+    neighbours = work.taps / (work.blocks * -(-words // SIDE))
+    return min(tile.vectors * _BYTES, touched * SIDE / max(neighbours, 1.0))

@@ -50,7 +50,7 @@ def ways(
     over_words = words.word_layer(layer)
     for filters in sorted({SIDE * rows for rows, _ in _CUTS}):
         rows = amx.row_blocks(over_words, packed, keep, filters)
-        yield rows, best(over_words, rows, word, target)
+        yield rows, best(over_words, work_of(rows), word, target)
 
 
 def panels(
@@ -59,7 +59,7 @@ def panels(
     """Yield kernels over pairs of bfloat16; parameters as `ways`, but the layer is over words."""
     for filters in sorted({SIDE * vectors for _, vectors in _PANELS}):
         rows = amx.row_blocks(layer, packed, keep, filters)
-        work = Work(blocks=rows.blocks, taps=len(rows.taps), filters=filters)
+        work = work_of(rows)
         across = [number for number, vectors in _PANELS if SIDE * vectors == filters]
         found = [_panel(layer, work, SIDE * number, target) for number in across]
         yield rows, min(found, key=lambda kernel: kernel.seconds)
@@ -78,10 +78,14 @@ def _panel(layer: Layer, work: Work, rows: int, target: Target) -> Kernel:
     return Kernel(tile=tile, plane=None, seconds=seconds)
 
 
-def best(layer: Layer, rows: RowBlocks, word: int, target: Target) -> Kernel:
-    """Return the best kernel over tiles; `layer` is over words."""
-    work = Work(blocks=rows.blocks, taps=len(rows.taps), filters=rows.filters)
-    across = (vectors for number, vectors in _CUTS if number * SIDE == rows.filters)
+def work_of(rows: RowBlocks) -> Work:
+    """Return what a kernel over row blocks of tiles multiplies."""
+    return Work(blocks=rows.blocks, taps=len(rows.taps), filters=rows.filters)
+
+
+def best(layer: Layer, work: Work, word: int, target: Target) -> Kernel:
+    """Return the best kernel over tiles; `layer` is over words, the taps of `work` are tiles."""
+    across = (vectors for number, vectors in _CUTS if number * SIDE == work.filters)
     found = [
         _kernel(plane, work, vectors, word, target)
         for vectors in across

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 L1_SHARE = 0.5  # share of L1 that inputs may take: sums and outputs pass through it too
-L2_BYTES = 40.0  # a core draws from its L2 each cycle
+_L2_BYTES = 40.0  # a core draws from its L2 each cycle
 _TAP = 1.5  # cycles around a tap's multiply-adds
 _SUM = 0.25  # cycles to spill one vector of sums
 _LIST = 20.0  # cycles to begin and end a list of very few taps
@@ -255,7 +255,7 @@ def _tap(plane: Plane, tile: Tile, part: tuple[int, int], target: Target) -> flo
     load = (filters + vectors * aligned + tail + bool(tail)) / target.loads_per_cycle
     span = vectors * tile.lanes + (0 if plane.flat else 2 * plane.reach[0] * tile.lanes)
     far = span * layer.channels * 4 > L1_SHARE * target.l1
-    draw = vectors * tile.lanes * 4 / L2_BYTES if far else 0.0
+    draw = vectors * tile.lanes * 4 / _L2_BYTES if far else 0.0
     return max(multiply, load, draw, _LATENCY) + max(_TAP, target.tap)
 
 

@@ -3,7 +3,8 @@
  * Preloaded into a process (LD_PRELOAD), it takes SIGILL, decodes the VEX instruction at the fault
  * after the SDM (volume 2, chapters 3 to 5), changes the thread's tiles, and goes on behind it. It
  * also says yes when the process asks Linux for tiles, as the kernel of such a CPU would, or no
- * after amx_refuse(1). What a CPU would refuse ends the process with a word about it.
+ * after amx_refuse(1). What a CPU would refuse ends the process with a word about it. On a CPU with
+ * AMX nothing faults, and the CPU itself is tested.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -211,12 +212,13 @@ long syscall(long number, ...) {
   va_start(list, number);
   for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
   va_end(list);
+  if (!onwards) onwards = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
   if (number == SYS_arch_prctl && a[0] == REQ_XCOMP_PERM && a[1] == TILE_DATA) {
     if (refused) return -1;
     __atomic_store_n(&permitted, 1, __ATOMIC_RELAXED);
+    onwards(number, a[0], a[1]); /* a CPU with AMX is to use its own */
     return 0;
   }
-  if (!onwards) onwards = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
   return onwards(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

@@ -329,6 +329,29 @@ def cycles(
             rows.extend(model_network(name, crossed, boards, size, tell))
 
 
+@app.command()
+def tiles(
+    sets: _Sets = "bert,resnet50",
+    target: Annotated[str, typer.Option(help="A profile of a CPU with AMX.")] = "x86-amx",
+    limit: _Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Model from which sparsity on skipping zeros beats dense tiles of AMX; nothing is measured.
+
+    Example: `tvm-sparse bench tiles --sets bert`
+    """
+    from tvm_sparse import targets
+    from tvm_sparse.bench.tiles import model_layers
+
+    profile = targets.load(target)
+    if not profile.tile_cycles:
+        raise typer.BadParameter(f"{target} has no tiles: expected a profile such as x86-amx")
+    with _rows(as_json, "tiles_table") as rows, stages() as tell:
+        for name in _named(sets):
+            tell(f"layers of {name}")
+            rows.extend(model_layers(name, profile, limit))
+
+
 @contextmanager
 def _rows(as_json: bool, writer: str = "table") -> Iterator[list[Any]]:
     """Print the rows that were measured, also when the user stops the measuring early.
