@@ -23,7 +23,7 @@ from tvm import ir, tirx
 from tvm.target.codegen import llvm_get_cpu_features
 
 from tvm_sparse import compat
-from tvm_sparse.octets import DOTS, JOIN4, MAXIMA, ROUNDED, SATURATE4
+from tvm_sparse.octets import DOTS, JOIN4, MAXIMA, MULTIPLY_ADD, ROUNDED, SATURATE4
 from tvm_sparse.relay_passes.hoist_loads import fence
 from tvm_sparse.relay_passes.multiply_bytes import instruction, joined, octets, saturated
 
@@ -38,7 +38,7 @@ class LowerWords:
         """Rewrite one function."""
         names: set[str] = set()
         compat.visit(func.body, ir.Call, lambda call: names.add(_name(call)))
-        if not names & {*DOTS, *MAXIMA, JOIN4, SATURATE4, ROUNDED}:
+        if not names & {*DOTS, *MAXIMA, JOIN4, SATURATE4, ROUNDED, MULTIPLY_ADD}:
             return func
         target = func.attrs["target"]
         known = set(llvm_get_cpu_features(target)) if target.kind.name == "llvm" else set()
@@ -85,6 +85,8 @@ def _lower(call: Any, features: Collection[str]) -> Any:
         return tirx.reinterpret(call.ty.dtype, tirx.max(*(octets(a, kind) for a in call.args)))
     if name == ROUNDED:
         return tirx.call_llvm_pure_intrin(call.ty.dtype, "llvm.arithmetic.fence", *call.args)
+    if name == MULTIPLY_ADD:
+        return tirx.call_llvm_pure_intrin(call.ty.dtype, "llvm.fma", *call.args)
     if name == SATURATE4:
         return saturated(*call.args)
     return joined(*call.args) if name == JOIN4 else call

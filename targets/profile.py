@@ -118,6 +118,11 @@ class Target:
         return PLAIN if self.is_gpu else _dot(self)
 
     @property
+    def has_fma(self) -> bool:
+        """Whether a CPU has fused multiply-adds of floats; imports TVM as `dot` does."""
+        return not self.is_gpu and _has_fma(self)
+
+    @property
     def in_halves(self) -> Target:
         """The profile of a machine for which a half is what a float is for this one."""
         return replace(
@@ -181,9 +186,20 @@ class Target:
 
 @cache
 def _dot(target: Target) -> Dot:
+    return dot.of_features(_features(target))
+
+
+@cache
+def _has_fma(target: Target) -> bool:
+    features = _features(target)
+    return bool(features & {"fma", "vfp4"}) or {"neon", "aclass"} & features == {"neon"}
+
+
+def _features(target: Target) -> set[str]:
+    """Return a CPU's features, as LLVM names them."""
     from tvm.target.codegen import llvm_get_cpu_features
 
-    return dot.of_features(llvm_get_cpu_features(target.to_tvm()))
+    return set(llvm_get_cpu_features(target.to_tvm()))
 
 
 def names() -> tuple[str, ...]:

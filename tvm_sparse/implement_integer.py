@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tvm_sparse import amx, shares, words
 from tvm_sparse.algorithms import amx as amx_algorithm
-from tvm_sparse.algorithms import integer
+from tvm_sparse.algorithms import integer, rescale
 from tvm_sparse.amx import AmxTile
 from tvm_sparse.implement import Implementation
 from tvm_sparse.integer import Integers
@@ -28,7 +28,7 @@ def implement(choice: IntegerChoice, numbers: Integers) -> Implementation:
     """
     layer, rows, plane, tile = choice.layer, choice.rows, choice.kernel.plane, choice.kernel.tile
     assert isinstance(tile, Tile) and plane is not None
-    numbers = replace(numbers, dot=choice.dot, by_addition=True)
+    numbers = replace(numbers, dot=choice.dot, by_addition=True, fma=choice.fma)
     tile = shares.chunks(tile, rows.lengths, rows.filters)
     over_words, offsets = words.word_layer(layer), plane.offsets()
     if isinstance(tile, AmxTile):
@@ -37,7 +37,7 @@ def implement(choice: IntegerChoice, numbers: Integers) -> Implementation:
     else:
         func = integer.product(over_words, plane, tile, rows, numbers)
     constants = [rows.values, offsets[rows.taps], rows.ptr]
-    constants += [_by_row(numbers.start, rows), _whole(numbers.factor, numbers)]
+    constants += [_by_row(numbers.start, rows), _factors(numbers, rescale.copies(numbers, tile))]
     if numbers.residual is not None:
         constants.append(_whole(numbers.ratio, numbers))
     name = f"integer_{layer.op}" if numbers.residual is None else f"integer_{layer.op}_add"
@@ -49,6 +49,14 @@ def _by_row(start: Array, rows: RowBlocks) -> Array:
     begun = np.zeros(len(rows.order), np.int32)
     begun[rows.order >= 0] = start[rows.order[rows.order >= 0]]
     return begun
+
+
+def _factors(numbers: Integers, copies: int) -> Array:
+    """Return the factors, with so many copies of each shift in front of them."""
+    factor = _whole(numbers.factor, numbers)
+    if copies == 0:
+        return factor
+    return np.concatenate([np.repeat(_whole(numbers.shift, numbers), copies), factor])
 
 
 def _whole(values: Array, numbers: Integers) -> Array:

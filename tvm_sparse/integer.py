@@ -11,18 +11,22 @@ bytes::
     sum   += round(residual's ratio[f] · (byte - its zero))   where a residual is added
     byte   = zero' + round(clip(float(sum) · factor[f], low - zero', high - zero'))
 
-Rounding is to the nearest, ties to the even number.
+Rounding is to the nearest, ties to the even number. The last bits of factors are such that one
+multiply-add gives the same, where there are such, see `tvm_sparse.one_rounding`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tvm_sparse import one_rounding
 from tvm_sparse.dot import PLAIN, SIGN, Dot
+from tvm_sparse.one_rounding import OneRounding
 
 Array = npt.NDArray[Any]
 MOST = 1 << 30  # what a bias or a residual may add to a sum
@@ -71,6 +75,8 @@ class Integers:
     by_addition : bool
         Whether floats and integers become each other by additions, where they are small; this
         takes a processor that rounds to the nearest.
+    fma : bool
+        Whether the processor has fused multiply-adds.
     """
 
     weight: Array
@@ -83,6 +89,7 @@ class Integers:
     high: float = np.inf
     dot: Dot = PLAIN
     by_addition: bool = False
+    fma: bool = False
 
     @property
     def unit(self) -> Array:
@@ -96,15 +103,23 @@ class Integers:
         total = self.weight.reshape(len(self.weight), -1).astype(np.int64).sum(axis=1)
         zero = self.data.zero - SIGN * self.dot.signed
         first = self._bias() - zero * total + MAGIC_BITS * self.counted
+        if self.fused:
+            first = first + self._rounding.base - int(MAGIC)
         start: npt.NDArray[np.int32] = first.astype(np.int64).astype(np.int32)
         return start
 
     @property
     def factor(self) -> npt.NDArray[np.float32]:
         """What sums are multiplied by, shape (F,): to steps of the output, or to real values."""
-        step = 1.0 if self.output is None else self.output.scale
-        factor: npt.NDArray[np.float32] = (self.unit / step).astype(np.float32)
-        return factor
+        return self._factor(1.0) if self.output is None else self._rounding.factor
+
+    @property
+    def shift(self) -> npt.NDArray[np.float32]:
+        """What products are added to if they are `fused`, shape (F,): integers."""
+        assert self.output is not None
+        zero = self.output.zero - SIGN * self.dot.signed
+        shift: npt.NDArray[np.float32] = (MAGIC + zero - self._rounding.whole).astype(np.float32)
+        return shift
 
     @property
     def ratio(self) -> npt.NDArray[np.float32]:
@@ -139,6 +154,11 @@ class Integers:
         return self.by_addition and bool(self.reach.max(initial=0) < SMALL)
 
     @property
+    def fused(self) -> bool:
+        """Whether one multiply-add brings sums to bytes, see `tvm_sparse.one_rounding`."""
+        return self.fma and self.counted and self.output is not None and self._rounding.agrees
+
+    @property
     def saturating(self) -> bool:
         """Whether outputs are clipped to signed bytes once they are integers.
 
@@ -154,6 +174,16 @@ class Integers:
         if self.residual is not None and 256 * self.ratio.max(initial=0) >= MOST:
             return "a residual is too large for sums of 32 bits: a filter's weights are too small"
         return ""
+
+    @cached_property
+    def _rounding(self) -> OneRounding:
+        assert self.output is not None
+        return one_rounding.of(self._factor(self.output.scale), self.reach, *self.bounds)
+
+    def _factor(self, step: float) -> npt.NDArray[np.float32]:
+        """Return the factors that bring sums to steps of a size."""
+        factor: npt.NDArray[np.float32] = (self.unit / step).astype(np.float32)
+        return factor
 
     def _bias(self) -> Array:
         """Return the bias in units of the sums."""

@@ -54,6 +54,8 @@ class IntegerChoice:
     reason : str
     dot : Dot
         How the target multiplies words.
+    fma : bool
+        Whether the target has fused multiply-adds.
     works : dict of (bool, int) to Work
         How the weight may be stored, and what a kernel multiplies then: whether words without
         weights are left out, and how many filters share their taps.
@@ -67,6 +69,7 @@ class IntegerChoice:
     dense: Kernel
     reason: str
     dot: Dot
+    fma: bool
     works: dict[tuple[bool, int], Work] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -103,7 +106,14 @@ def choose(
     dense = min([*whole.values(), *in_tiles(skips=False)], key=_time)
     found = pattern(layer, numbers.weight)
     stay = Scheme(format="dense", bits=BITS)
-    chosen = partial(IntegerChoice, layer=layer, found=found, dense=dense[1], dot=target.dot)
+    chosen = partial(
+        IntegerChoice,
+        layer=layer,
+        found=found,
+        dense=dense[1],
+        dot=target.dot,
+        fma=target.has_fma,
+    )
     if packed.all() or not sparse:
         reason = "no words without weights" if sparse else "zeros not to be used"
         works = _works(whole, {})

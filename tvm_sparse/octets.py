@@ -4,8 +4,9 @@
 four bytes of two 32-bit words: those of weights are signed, those of inputs as `Dot` says.
 ``max4(a, b)`` is the word of the larger of each two bytes, ``join4(a, b, c, d)`` the word of the
 lowest bytes of four numbers, or of signed bytes that saturate. ``rounded(x)`` is the float x, which
-LLVM would fuse with an addition otherwise. Schedules vectorize all of them like multiplications;
-`tvm_sparse.relay_passes.lower_words` turns them into what the CPU has.
+LLVM would fuse with an addition otherwise; ``multiply_add(x, y, z)`` is x · y + z, rounded once.
+Schedules vectorize all of them like multiplications; `tvm_sparse.relay_passes.lower_words` turns
+them into what the CPU has.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tvm_sparse.dot import PLAIN, Dot
 
 DOT4, MAX4, JOIN4 = "tvm_sparse.dot4", "tvm_sparse.max4", "tvm_sparse.join4"
 SATURATE4, ROUNDED = "tvm_sparse.saturate4", "tvm_sparse.rounded"
+MULTIPLY_ADD = "tvm_sparse.multiply_add"
 _PURE = 1  # TVM's CallEffectKind of a function without side effects
 _KINDS = [Dot(signed=signed, narrow=narrow) for signed in (False, True) for narrow in (False, True)]
 
@@ -29,7 +31,7 @@ def _suffix(dot: Dot) -> str:
 DOTS = {DOT4 + _suffix(dot): dot for dot in _KINDS}  # the operators, and what they multiply
 MAXIMA = {MAX4 + _suffix(dot): dot for dot in _KINDS if not dot.narrow}
 
-for _name in (*DOTS, *MAXIMA, JOIN4, SATURATE4, ROUNDED):
+for _name in (*DOTS, *MAXIMA, JOIN4, SATURATE4, ROUNDED, MULTIPLY_ADD):
     ir.register_op_attr(_name, "TVectorizable", True)
     ir.register_op_attr(_name, "TCallEffectKind", _PURE)
     ir.register_op_attr(_name, "TScriptPrinterName", _name)
@@ -56,3 +58,8 @@ def join4(*numbers: Any, saturating: bool = False) -> Any:
 def rounded(x: Any) -> Any:
     """Return the call; operand and result are float32."""
     return tirx.call_intrin("float32", ROUNDED, x)
+
+
+def multiply_add(x: Any, y: Any, z: Any) -> Any:
+    """Return the call; operands and result are float32."""
+    return tirx.call_intrin("float32", MULTIPLY_ADD, x, y, z)

@@ -121,10 +121,20 @@ def test_a_cpu_multiplies_words_by_its_own_instruction(
 def test_products_are_rounded_before_anything_is_added_to_them(name: str) -> None:
     layer, target = LAYERS["ragged 3×3"], targets.load(name)
     given = replace(integers.numbers(layer), residual=Bytes(scale=0.03, zero=60))
-    text = kernels.assembly(implement(integers.chosen(layer, given, target, 4), given).func, target)
+    choice = replace(integers.chosen(layer, given, target, 4), fma=False)
+    text = kernels.assembly(implement(choice, given).func, target)
     assert "mul" in text
     assert "fmla" not in text
     assert "vfmadd" not in text
+
+
+def test_a_cpu_without_multiply_adds_gives_the_same_bytes() -> None:
+    profile = targets.load("x86-avx2")
+    target = replace(profile, tvm={**profile.tvm, "mattr": ["-fma"]})
+    layer = LAYERS["linear, nested rows"]
+    check(layer, integers.numbers(layer), target, block=4)
+    assert profile.has_fma
+    assert not target.has_fma
 
 
 @pytest.mark.parametrize("which", FEW)

@@ -106,7 +106,7 @@ def in_tiles(
     plain = Scheme(format="dense", bits=8)
     return IntegerChoice(
         layer=layer, found=plain, used=plain, rows=rows, kernel=best, dense=best, reason="",
-        dot=target().dot,
+        dot=target().dot, fma=target().has_fma,
     )  # fmt: skip
 
 

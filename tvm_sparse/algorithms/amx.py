@@ -16,7 +16,7 @@ from tvm_sparse import amx
 from tvm_sparse.algorithms.multiply import grid
 from tvm_sparse.algorithms.pack import packing
 from tvm_sparse.algorithms.positions import shapes
-from tvm_sparse.algorithms.rescale import scaling
+from tvm_sparse.algorithms.rescale import copies, places, scaling
 from tvm_sparse.amx import SIDE, AmxTile
 from tvm_sparse.integer import Integers
 from tvm_sparse.layer import Layer
@@ -49,7 +49,8 @@ def product(layer: Layer, plane: Plane, tile: AmxTile, rows: RowBlocks, numbers:
     space, side = T.int64(SIDE * amx.groups(layer) * plane.channel), T.int64(SIDE)
     pack = packing(layer, plane, repeated(numbers.data.zero))
     multiply = _multiplying(layer, plane, tile, rows)
-    store = scaling(layer, _sums_of(plane), int(number) // layer.groups, numbers)
+    factors, place = filters * (1 + copies(numbers, tile)), places(layer, plane, tile, numbers)
+    store = scaling(layer, _sums_of(plane), int(number) // layer.groups, numbers, place)
 
     @T.macro
     def body(X, values, offset, ptr, start, factor, ratio, R, Y):
@@ -71,7 +72,7 @@ def product(layer: Layer, plane: Plane, tile: AmxTile, rows: RowBlocks, numbers:
             offset: T.Buffer((taps,), "int32"),
             ptr: T.Buffer((lists,), "int64"),
             start: T.Buffer((number,), "int32"),
-            factor: T.Buffer((filters,), "float32"),
+            factor: T.Buffer((factors,), "float32"),
             Y: T.Buffer(y_shape, dtype),
         ):
             T.func_attr({"tirx.noalias": True, "op_pattern": 4})
@@ -86,7 +87,7 @@ def product(layer: Layer, plane: Plane, tile: AmxTile, rows: RowBlocks, numbers:
         offset: T.Buffer((taps,), "int32"),
         ptr: T.Buffer((lists,), "int64"),
         start: T.Buffer((number,), "int32"),
-        factor: T.Buffer((filters,), "float32"),
+        factor: T.Buffer((factors,), "float32"),
         ratio: T.Buffer((filters,), "float32"),
         R: T.Buffer(y_shape, dtype),
         Y: T.Buffer(y_shape, dtype),

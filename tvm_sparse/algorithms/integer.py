@@ -17,7 +17,7 @@ from tvm_sparse.algorithms.multiply import grid
 from tvm_sparse.algorithms.pack import packing
 from tvm_sparse.algorithms.positions import shapes
 from tvm_sparse.algorithms.read import reading
-from tvm_sparse.algorithms.rescale import scaling, sums_of
+from tvm_sparse.algorithms.rescale import copies, places, scaling, sums_of
 from tvm_sparse.integer import Integers
 from tvm_sparse.layer import Layer
 from tvm_sparse.octets import dot4
@@ -43,8 +43,8 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
     PrimFunc
         Of (X int32, values (taps, P) int32, offset (taps,) int32, ptr (blocks + 1,) int64,
         start (rows,) int32, factor (F,) float32, Y); Y is float32, or words of int32, with
-        `factor` filled up to whole ones. With a residual (…, factor, ratio like factor, R, Y),
-        where R is like Y.
+        `factor` filled up to whole ones, and so many `copies` of each shift before it. With a
+        residual (…, factor, ratio (F,), R, Y), where R is like Y.
     """
     x_shape, y_shape = shapes(layer)
     bytes_out = numbers.output is not None
@@ -59,7 +59,8 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
     space = T.int64(layer.weight[1] * plane.channel)
     pack = packing(layer, plane, repeated(numbers.data.zero) ^ numbers.dot.flip)
     multiply = _multiplying(layer, plane, tile, rows, numbers.dot)
-    store = scaling(layer, sums_of(plane), int(number) // layer.groups, numbers)
+    factors, place = filters * (1 + copies(numbers, tile)), places(layer, plane, tile, numbers)
+    store = scaling(layer, sums_of(plane), int(number) // layer.groups, numbers, place)
 
     @T.macro
     def body(X, values, offset, ptr, start, factor, ratio, R, Y):
@@ -81,7 +82,7 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
             offset: T.Buffer((taps,), "int32"),
             ptr: T.Buffer((lists,), "int64"),
             start: T.Buffer((number,), "int32"),
-            factor: T.Buffer((filters,), "float32"),
+            factor: T.Buffer((factors,), "float32"),
             Y: T.Buffer(y_shape, dtype),
         ):
             T.func_attr({"tirx.noalias": True, "op_pattern": 4})
@@ -96,7 +97,7 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
         offset: T.Buffer((taps,), "int32"),
         ptr: T.Buffer((lists,), "int64"),
         start: T.Buffer((number,), "int32"),
-        factor: T.Buffer((filters,), "float32"),
+        factor: T.Buffer((factors,), "float32"),
         ratio: T.Buffer((filters,), "float32"),
         R: T.Buffer(y_shape, dtype),
         Y: T.Buffer(y_shape, dtype),

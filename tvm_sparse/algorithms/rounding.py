@@ -12,7 +12,7 @@ conversions, of which ARM cores start few; any CPU gets the same bits, GPUs may 
 from tvm.script import tirx as T
 
 from tvm_sparse.integer import MAGIC, MAGIC_BITS, SMALL
-from tvm_sparse.octets import rounded
+from tvm_sparse.octets import multiply_add, rounded
 
 
 def real(total, counted):
@@ -20,6 +20,11 @@ def real(total, counted):
     if counted:
         return T.reinterpret("float32", total) - T.float32(MAGIC)
     return T.Cast("float32", total)
+
+
+def fused(total, factor, shift):
+    """Return the float whose lowest bits are the byte of a sum, see `tvm_sparse.one_rounding`."""
+    return multiply_add(T.reinterpret("float32", total), factor, shift)
 
 
 def nearest(value, most, by_addition):
