@@ -32,6 +32,7 @@ LAYERS = {
         (12, 8, 3, 3), (1, 10, 10), groups=2, padding=(2, 2, 2, 2), dilation=(2, 2)
     ),
 }
+FEW = ["linear, ragged", "two groups, dilation 2"]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_every_tile_is_multiplied(which: str, process: amx.Emulated) -> None:
     check(process, LAYERS[which], numbers(LAYERS[which], 1.0), dense=True)
 
 
-@pytest.mark.parametrize("which", ["linear, ragged", "two groups, dilation 2"])
+@pytest.mark.parametrize("which", FEW)
 def test_tiles_without_weights_are_skipped(which: str, process: amx.Emulated) -> None:
     layer = LAYERS[which]
     check(process, layer, numbers(layer, 0.4))
