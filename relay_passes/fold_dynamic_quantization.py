@@ -27,19 +27,31 @@ from tvm import relax
 from tvm.relax import op
 
 from tvm_sparse.algorithms import dynamic
-from tvm_sparse.relay_passes import expr, layers, quantized, record
+from tvm_sparse.errors import ModelError
+from tvm_sparse.relay_passes import expr, layers, quantized, record, scope
 
 _MIDDLE = {"uint8": 128, "int8": 0}
 _LAYERS = (layers.CONV, layers.LINEAR)
 
 
 @tvm.transform.module_pass(opt_level=0, name="FoldDynamicQuantization")
-class FoldDynamicQuantization:
-    """Let layers of bytes whose scale is computed read bytes whose scale is 1."""
+class FoldDynamicQuantization(scope.ForTarget):
+    """Let layers of bytes whose scale is computed read bytes whose scale is 1.
+
+    Parameters
+    ----------
+    target : Target, optional
+        Taken from TVM's current target when missing.
+
+    Raises
+    ------
+    ModelError
+        If there are such layers, and the target is a GPU.
+    """
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function; layers keep their names."""
-        names = record.names(mod)
+        names, is_gpu = record.names(mod), self.target.is_gpu
         before = dict(names)
 
         def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
@@ -49,6 +61,11 @@ class FoldDynamicQuantization:
                 if weight is None:
                     continue
                 name = before.get(var.name, var.name)
+                if is_gpu:
+                    raise ModelError(
+                        f"{name} quantizes what it reads while it runs, which has kernels for CPUs "
+                        "alone: build for a CPU, or quantize the model statically"
+                    )
                 found[var] = functools.partial(_static, weight=weight, name=name, names=names)
             return found
 

@@ -7,13 +7,7 @@ from tvm import relax
 from tvm.relax.backend import gpu_generic
 from tvm.s_tir import dlight
 
-from tvm_sparse.relay_passes import (
-    fold_dynamic_quantization,
-    gpu_code_generation,
-    gpu_scans,
-    pipeline,
-    scope,
-)
+from tvm_sparse.relay_passes import gpu_code_generation, gpu_scans, pipeline, scope
 from tvm_sparse.relay_passes.fold_dynamic_quantization import FoldDynamicQuantization
 from tvm_sparse.relay_passes.fold_quantization import FoldQuantization
 from tvm_sparse.relay_passes.narrow_indices import NarrowIndices
@@ -35,11 +29,11 @@ def lower(
     return [
         *([RemoveDeadChannels()] if sparse else []),
         *(pipeline.halve() if halves else []),
-        FoldDynamicQuantization(),
+        FoldDynamicQuantization(target),
         FoldQuantization(target, sparse),
         PackForGpu(target, sparse, decide),
         SinkTransposes(),
-        relax.transform.LegalizeOps({**gpu_scans.LEGALIZE, **fold_dynamic_quantization.LEGALIZE}),
+        relax.transform.LegalizeOps(gpu_scans.LEGALIZE),
         relax.transform.AnnotateTIROpPattern(),
         relax.transform.FoldConstant(),
     ]

@@ -68,7 +68,7 @@ def lower(
         *(halve() if halves else []),
         JoinSums(target, sparse),
         FuseAttention(target),
-        FoldDynamicQuantization(),
+        FoldDynamicQuantization(target),
         FoldQuantization(target, sparse, decide_integers),
         PackNibbles(target, sparse, decide_nibbles),
         PackPairs(target, sparse),

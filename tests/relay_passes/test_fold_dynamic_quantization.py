@@ -12,7 +12,10 @@ import tvm_sparse as ts
 from support import kernels
 from support import relax as modules
 from support.naive import naive_loops
+from tvm_sparse import targets
+from tvm_sparse.errors import ModelError
 from tvm_sparse.relay_passes.fold_dynamic_quantization import FoldDynamicQuantization
+from tvm_sparse.targets import Target
 
 RNG = np.random.default_rng(0)
 
@@ -44,9 +47,9 @@ def layer(kind: str, dtype: str) -> tuple[tvm.IRModule, tuple[int, ...]]:
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 @pytest.mark.parametrize("kind", ["conv2d", "linear"])
-def test_sums_are_those_of_the_bytes_that_were_chosen(kind: str, dtype: str) -> None:
+def test_sums_are_those_of_the_bytes_that_were_chosen(kind: str, dtype: str, x86: Target) -> None:
     mod, shape = layer(kind, dtype)
-    ops = modules.ops(modules.apply(FoldDynamicQuantization(), mod))
+    ops = modules.ops(modules.apply(FoldDynamicQuantization(x86), mod))
     assert ops[0] == "quantize" and ops[-2:] == ["add", "multiply"]
     assert ("tir:pad" in ops) == (kind == "conv2d")
     compiled = ts.build(mod, database=False)
@@ -56,3 +59,9 @@ def test_sums_are_those_of_the_bytes_that_were_chosen(kind: str, dtype: str) -> 
     zero = np.array([40 if dtype == "uint8" else -51], dtype)
     given = (x, np.array([8 / 255], np.float32), zero)
     kernels.assert_close(compiled(*given), modules.run(mod, *given))
+
+
+def test_gpus_are_told_to_quantize_statically() -> None:
+    mod, _ = layer("linear", "uint8")
+    with pytest.raises(ModelError, match="kernels for CPUs alone: build for a CPU, or quantize"):
+        modules.apply(FoldDynamicQuantization(targets.load("vulkan")), mod)
