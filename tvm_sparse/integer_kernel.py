@@ -3,6 +3,11 @@
 They are those of floats with positions in lanes, over words of four channels. Register tiles have
 so many filters that their results are whole words. Filters never stand in lanes, not even for the
 last few positions.
+
+The formula for floats holds for them (AMD Zen 5, AVX-512 VNNI, one thread). Of 194 kernels for 18
+layers of ResNet-50, MobileNetV2 and BERT, with no zeros and with 80 and 90 % in blocks of 4 × 4, it
+told the times of one layer's kernels relative to each other with a mean error of 5 %. The chosen
+ones took 0.9 % longer than the fastest.
 """
 
 from __future__ import annotations

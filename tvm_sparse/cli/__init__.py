@@ -155,7 +155,7 @@ def tune(
     """
     states: list[Progress] = []
     with stages() as say:
-        given = quantization.quantized(model, quantize, bits, skip, say, **quantization.DEFAULTS)
+        taken = quantization.quantized(model, quantize, bits, skip, say, **quantization.DEFAULTS)
     with tuning_bar() as tell:
         from tvm_sparse.tuning.tune import tune as run
 
@@ -164,7 +164,7 @@ def tune(
             tell(state)
 
         path = run(
-            given,
+            taken,
             target,
             trials=trials,
             time=time,
@@ -185,9 +185,9 @@ def tune(
     else:
         if states[-1].failures:
             print(f"candidates {told_failures(states[-1].failures)}")
-        options = (
-            f"--target {target} --database {path}" if tracker or runner else f"--database {path}"
-        )
+        given = {"quantize": quantize, "bits": bits, "skip": skip, "database": path}
+        options = " ".join(f"--{name} {value}" for name, value in given.items() if value)
+        options = f"--target {target} {options}" if tracker or runner else options
         print(f"wrote {path}; use it with: tvm-sparse build {model} -o model.so {options}")
 
 
