@@ -20,7 +20,8 @@ from tvm_sparse.bench.timing import Times
 
 _Array = npt.NDArray[np.float64]
 
-_LOADS = (5, 90)  # at least, and at most: about half a minute of small networks
+_LOADS = (5, 40)  # at least, and at most: about ten seconds of small networks
+_WATCHED = 80  # where it is not known how fast a quiet machine is
 _QUIET = 0.025  # how much slower than ever the dense network may be in a round that counts
 _ALIKE = 0.05  # the same of the sparse one
 _ROUNDS = 16  # that count, at least
@@ -115,8 +116,8 @@ class Compared:
 
 
 def watched(timed: Callable[[], Compared]) -> Compared:
-    """Time both as often as may be: where it is not known how fast a quiet machine is."""
-    return compared(timed, _LOADS[1])
+    """Time both for longer: where it is not known how fast a quiet machine is."""
+    return compared(timed, _WATCHED)
 
 
 def compared(timed: Callable[[], Compared], least: int | None = None) -> Compared:
