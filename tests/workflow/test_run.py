@@ -62,6 +62,7 @@ def _no_profile(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("tvm_sparse.workflow.measure._ROUNDS", (3, 1))
     patch.setattr("tvm_sparse.workflow.measure._TURNS", 2)
     patch.setattr("tvm_sparse.workflow.placements._LOADS", (2, 2))
+    patch.setattr("tvm_sparse.workflow.placements._WATCHED", 2)
 
 
 def test_all_stages_run_in_order(done: tuple[Path, list[str]]) -> None:

@@ -20,8 +20,9 @@ from tvm_sparse.bench.timing import Times
 
 _Array = npt.NDArray[np.float64]
 
-_LOADS = (5, 90)  # at least, and at most: about half a minute of small networks
-_QUIET = 0.025  # how much slower than ever the dense network may be in a round that counts
+_LOADS = (5, 40)  # at least, and at most: about ten seconds of small networks
+_WATCHED = 80  # where it is not known how fast a quiet machine is
+_QUIET = 0.045  # how much slower than ever the dense network may be in a round that counts
 _ALIKE = 0.05  # the same of the sparse one
 _ROUNDS = 16  # that count, at least
 _ENOUGH = 0.008  # standard error of a median of ratios, as a share
@@ -56,14 +57,16 @@ class Compared:
     def rounds(self) -> _Array:
         """The rounds that count, shape (rounds, 2): seconds of dense and sparse.
 
-        They are the quiet ones, or, if these are few, those with the fastest dense network.
+        They are the quiet ones; if these are few, the half with the faster dense network.
         """
         dense, sparse, slowest = self._measured
-        order = np.argsort(slowest, kind="stable")
-        quiet = order[: int(self._quiet.sum())]
-        chosen = quiet if len(quiet) >= _ROUNDS else order[:_ROUNDS]
-        alike = chosen[sparse[chosen] <= sparse[chosen].min() * (1 + _ALIKE)]
-        return np.stack([dense[alike], sparse[alike]], axis=1)
+        chosen = np.flatnonzero(self._quiet)
+        if len(chosen) < _ROUNDS:
+            order = np.argsort(slowest, kind="stable")
+            chosen = order[: max(_ROUNDS, len(order) // 2)]
+        else:
+            chosen = chosen[sparse[chosen] <= sparse[chosen].min() * (1 + _ALIKE)]
+        return np.stack([dense[chosen], sparse[chosen]], axis=1)
 
     @cached_property
     def _measured(self) -> tuple[_Array, _Array, _Array]:
@@ -115,8 +118,8 @@ class Compared:
 
 
 def watched(timed: Callable[[], Compared]) -> Compared:
-    """Time both as often as may be: where it is not known how fast a quiet machine is."""
-    return compared(timed, _LOADS[1])
+    """Time both for longer: where it is not known how fast a quiet machine is."""
+    return compared(timed, _WATCHED)
 
 
 def compared(timed: Callable[[], Compared], least: int | None = None) -> Compared:
