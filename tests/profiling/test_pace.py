@@ -46,3 +46,9 @@ def test_networks_that_share_nothing_stay_as_they_were_measured() -> None:
     cells = [cell("first", 1e-6), cell("second", 2e-6)]
     assert pace.levelled(cells) == cells
     assert pace.levelled([]) == []
+
+
+def test_networks_of_another_model_are_parted_from_those_before() -> None:
+    other = [[cell(key, 1e-6) for key in ("first", "second")]] * 2
+    cells = [one for network in [*ran(), *other] for one in network]
+    assert [len(network) for network in pace.networks(cells)] == [4] * 5 + [2] * 2

@@ -217,15 +217,15 @@ class Stopped(Rounds):
 
 
 def test_the_rounds_that_ran_before_ctrl_c_are_kept(tmp_path: Path) -> None:
-    target, table, nothing = targets.load("x86"), LatencyTable([]), cast(Any, None)
+    target, nothing = targets.load("x86"), cast(Any, None)
     rounds = Stopped([Called(name="softmax", key="softmax 1x8 1x8")])
     with file.writing(tmp_path, target) as writer:
-        session = _Session(nothing, target, table, writer, nothing, None)
+        session = _Session(nothing, target, [], writer, nothing, None)
         with pytest.raises(KeyboardInterrupt):
             session._run([Network(schemes={}, rounds=rounds)])
     (cell,) = file.cells(tmp_path)
     assert (cell.key, cell.seconds, cell.runs) == ("softmax 1x8 1x8", 1e-5, 3)
-    assert table.cells == [cell] and not rounds.calls
+    assert session.table.cells == [cell] and not rounds.calls
 
 
 class Disturbed(Rounds):
@@ -252,11 +252,12 @@ class Made:
 
 
 def test_cells_whose_rounds_differ_are_measured_once_more(tmp_path: Path) -> None:
-    target, table, told = targets.load("x86"), LatencyTable([]), list[Progress]()
+    target, told = targets.load("x86"), list[Progress]()
     mod = simplified(import_model(net(), X, None), target)
     with file.writing(tmp_path, target) as writer:
-        session = _Session(mod, target, table, writer, cast(Any, Made()), None, tell=told.append)
+        session = _Session(mod, target, [], writer, cast(Any, Made()), None, tell=told.append)
         session.run(FORMATS, DENSITIES)
+    table = session.table
     first = [cell for cell in file.cells(tmp_path) if cell.spread > 0.05]
     assert first and all(cell.spread < 0.05 for cell in table.cells if cell.terms)
     assert all(1e-5 <= cell.seconds < 1.01e-5 for cell in table.cells if cell.terms)

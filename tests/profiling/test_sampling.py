@@ -70,6 +70,7 @@ def test_layers_of_one_kind_take_different_schemes_at_once() -> None:
     place = Place(
         layer=CONV, epilogue=Epilogue(), names=["a", "b", "c"], prunable=True, pending=pending[:]
     )
+    place.usual = pending
     first, second = sampling.assign([place], 0), sampling.assign([place], 1)
     assert [first[name] for name in "abc"] == pending[:3]
     assert second["a"] == pending[3] and place.pending == []

@@ -47,11 +47,18 @@ def levelled(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def networks(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Return the cells of each network: none has a cell twice."""
+    """Return the cells of each network: none has a cell twice, and each begins as others do."""
+    ordered = list(cells)
+    begins = {_name(network[0]) for network in _parted(ordered, set()) if network}
+    return _parted(ordered, begins)
+
+
+def _parted(cells: Sequence[Cell], begins: set[_Name]) -> list[list[Cell]]:
+    """Return cells in parts, each up to a cell that it has, or with which networks begin."""
     found: list[list[Cell]] = [[]]
     known: set[_Name] = set()
     for cell in cells:
-        if _name(cell) in known:
+        if known and (_name(cell) in known or _name(cell) in begins):
             found.append([])
             known = set()
         known.add(_name(cell))

@@ -13,8 +13,8 @@ import tvm
 
 from tvm_sparse.errors import DatabaseError, ModelError
 from tvm_sparse.frontend import import_model
-from tvm_sparse.latency import DENSE, Epilogue, LatencyTable
-from tvm_sparse.profiling import file, integers, sampling
+from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable
+from tvm_sparse.profiling import file, integers, pace, sampling
 from tvm_sparse.profiling.alone import Alone
 from tvm_sparse.profiling.cells import Network, unknown
 from tvm_sparse.profiling.in_place import InPlace
@@ -33,6 +33,7 @@ _SPREAD = 0.03  # of a kernel's rounds, from which no more are needed
 _ROUNDS = (8, 16)  # of a network, at least and at most
 _FEWEST = 2  # rounds from which something is kept
 _TOGETHER = 3  # networks that run in turns
+_USUAL = 5  # schemes of a layer that are measured again and again
 _ERROR = 0.1  # of the predictor, from which finer samples are wanted
 _FINER = 2  # times that these are looked for
 _UNSTEADY = 0.05  # spread of a cell, from which it is measured once more, later
@@ -136,10 +137,10 @@ def profile(
     ends = None if time is None else clock.monotonic() + time
     way = InPlace if place.within else Alone
     with file.writing(path, known, {**place.origin, file.KERNELS: way.name}) as writer:
-        table = LatencyTable(file.cells(path))
+        cells = file.cells(path)
         with scratch.folder() as folder:
             for number in bits:
-                session = _Session(mod, known, table, writer, way(place, folder), ends, number)
+                session = _Session(mod, known, cells, writer, way(place, folder), ends, number)
                 session.tell = progress or (lambda state: None)
                 session.run(schemes or sampling.usual(number), densities or sampling.DENSITIES)
     return read(path, known)
@@ -157,13 +158,18 @@ class _Session:
 
     mod: tvm.IRModule
     target: Target
-    table: LatencyTable
+    cells: list[Cell]  # as they were measured
     writer: file.Writer
     kernels: InPlace | Alone
     ends: float | None
     bits: int = 32
     tell: Tell = field(default=lambda state: None)
     built: int = 0
+    table: LatencyTable = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look up what was measured before."""
+        self.table = LatencyTable(self.cells)
 
     def run(self, schemes: Sequence[str], densities: Sequence[float]) -> None:
         """Measure the coarse grid, then what the predictor needs."""
@@ -177,6 +183,7 @@ class _Session:
         wanted = {name: self._grid(place, schemes, densities) for name, place in places.items()}
         for name, place in places.items():
             place.pending = sampling.missing(place, self.table, wanted[name])
+            place.usual = wanted[name][:_USUAL]
         self._measure(list(places.values()), "coarse grid")
         if self.bits < 32:
             self._measure_borders()
@@ -204,7 +211,7 @@ class _Session:
             for name, place in places.items():
                 cells = [cell for cell in self.table.cells if (cell.key, cell.epilogue) == name]
                 place.pending = sampling.unsteady(cells, _UNSTEADY, self.bits)
-            if not any(place.pending for place in places.values()):
+            if self._over or not any(place.pending for place in places.values()):
                 break
             self._measure(list(places.values()), f"unsteady cells again {turn + 1}", _UNSTEADY)
 
@@ -244,7 +251,7 @@ class _Session:
         """Ask for finer samples where the predictor errs; tell whether there are any."""
         self._say("looking for what is predicted badly", 0, 0)
         try:
-            predictor = Predictor(self.table.cells)
+            predictor = Predictor(LatencyTable(pace.levelled(self.cells)).cells)
         except DatabaseError:  # too few cells, or no XGBoost: the coarse grid has to do
             return False
         off = abs(predictor.held_out / measured(predictor.cells) - 1)
@@ -312,6 +319,7 @@ class _Session:
             return
         found = [cell for cell in network.cells() if network.schemes or not cell.terms]
         self.writer.add(found)
+        self.cells += found
         for cell in found:
             self.table.add(cell)
 

@@ -35,6 +35,8 @@ class Place:
         Whether one of them is neither the network's first layer nor its last: those stay dense.
     pending : list of Scheme
         Still to be measured, in this order.
+    usual : list of Scheme
+        What it takes in turns where nothing is pending.
     """
 
     layer: Layer
@@ -42,6 +44,7 @@ class Place:
     names: list[str] = field(default_factory=list)
     prunable: bool = False
     pending: list[Scheme] = field(default_factory=list)
+    usual: list[Scheme] = field(default_factory=lambda: [DENSE])
 
 
 def usual(bits: int) -> tuple[str, ...]:
@@ -125,13 +128,12 @@ def assign(places: Sequence[Place], number: int) -> dict[str, Scheme]:
     """Return a scheme for each layer of the next network, and take it from what is pending.
 
     Layers of which nothing is pending take turns, by `number`, among schemes that were measured:
-    neighbours differ from network to network, as they will in use.
+    neighbours differ from network to network, as they will in use, and networks share cells.
     """
     found: dict[str, Scheme] = {}
     for place in places:
-        again = grid(place.layer, FORMATS[:2] if place.prunable else (), DENSITIES[:2])
         for turn, name in enumerate(place.names):
-            usual = again[(number + turn) % len(again)]
+            usual = place.usual[(number + turn) % len(place.usual)]
             found[name] = place.pending.pop(0) if place.pending else usual
     return found
 
