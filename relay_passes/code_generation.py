@@ -1,4 +1,4 @@
-"""From scheduled TIR to LLVM: TVM's own lowering, with five passes of ours around it.
+"""From scheduled TIR to LLVM: TVM's own lowering, with passes of ours around it.
 
 `tvm_sparse.build` uses it. A module that was lowered by ``relax.get_pipeline("tvm_sparse")`` also
 compiles without it, to slower code::
@@ -19,6 +19,7 @@ from tvm_sparse.relay_passes.keep_registers import KeepRegisters
 from tvm_sparse.relay_passes.lower_amx import LowerAmx
 from tvm_sparse.relay_passes.lower_pairs import LowerPairs
 from tvm_sparse.relay_passes.lower_words import LowerWords
+from tvm_sparse.relay_passes.multiply_matrices import MultiplyMatrices
 from tvm_sparse.relay_passes.permute_windows import PermuteWindows
 from tvm_sparse.relay_passes.prefetch_weights import PrefetchWeights
 from tvm_sparse.relay_passes.share_chunks import ShareChunks
@@ -34,6 +35,7 @@ def pipeline() -> tuple[Any, Any, Any]:
         lambda: tvm.transform.Sequential(
             [
                 PermuteWindows(),
+                MultiplyMatrices(),
                 LowerAmx(),
                 LowerWords(),
                 LowerPairs(),

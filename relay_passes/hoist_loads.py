@@ -56,7 +56,7 @@ def marked(mod: tvm.IRModule) -> tvm.IRModule:
 
 def _loop(loop: tirx.For) -> Any:
     """Return a loop of multiply-adds as one over several taps, and one over those that are left."""
-    body = _inlined(loop.body)
+    body = inlined(loop.body)
     adds = [node for node in body if _is_multiply_add(node)]
     if len(adds) < _FEWEST or any(_is_other(node) for node in body) or int_of(loop.min) != 0:
         return loop
@@ -80,7 +80,7 @@ def int_of(value: Any) -> int | None:
     return int(value) if isinstance(value, tirx.IntImm) else None
 
 
-def _inlined(body: Any) -> list[Any]:
+def inlined(body: Any) -> list[Any]:
     """Return a loop's statements, without bindings of common expressions."""
     values: dict[Any, Any] = {}
     found = []
@@ -171,11 +171,11 @@ class Loads:
             return load
         (index,) = load.indices
         if isinstance(index, tirx.Ramp):
-            base, place = _apart(index.base)
+            base, place = apart(index.base)
             start = self._start(load.source, base)
             ramp = tirx.Ramp(start + place, index.stride, index.lanes)
             return self._bound(tirx.BufferLoad(load.source, [ramp]), "vector", self.bindings)
-        base, place = _apart(index)
+        base, place = apart(index)
         if self._widths[_key(load.source, base)] % _LANES:
             return self._bound(load, "scalar", self.bindings)
         ramp = tirx.Ramp(base + place // _LANES * _LANES, tirx.IntImm(index.ty.dtype, 1), _LANES)
@@ -199,7 +199,7 @@ class Loads:
         return self._known[key]
 
 
-def _apart(index: Any) -> tuple[Any, int]:
+def apart(index: Any) -> tuple[Any, int]:
     """Split ``base + 3`` into its base and its constant."""
     if isinstance(index, tirx.Add) and isinstance(index.b, tirx.IntImm):
         return index.a, int(index.b)
@@ -212,7 +212,7 @@ def _widths(adds: Sequence[Any]) -> dict[str, int]:
 
     def look(load: Any) -> None:
         if load.source.scope() != "local" and not isinstance(load.indices[0], tirx.Ramp):
-            base, place = _apart(load.indices[0])
+            base, place = apart(load.indices[0])
             places.setdefault(_key(load.source, base), set()).add(place)
 
     for node in adds:

@@ -123,6 +123,11 @@ class Target:
         return not self.is_gpu and _has_fma(self)
 
     @property
+    def has_matrices(self) -> bool:
+        """Whether a CPU multiplies matrices of 2 × 8 bytes; imports TVM as `dot` does."""
+        return not self.is_gpu and "i8mm" in _features(self)
+
+    @property
     def in_halves(self) -> Target:
         """The profile of a machine for which a half is what a float is for this one."""
         return replace(
@@ -195,11 +200,12 @@ def _has_fma(target: Target) -> bool:
     return bool(features & {"fma", "vfp4"}) or {"neon", "aclass"} & features == {"neon"}
 
 
-def _features(target: Target) -> set[str]:
+@cache
+def _features(target: Target) -> frozenset[str]:
     """Return a CPU's features, as LLVM names them."""
     from tvm.target.codegen import llvm_get_cpu_features
 
-    return set(llvm_get_cpu_features(target.to_tvm()))
+    return frozenset(llvm_get_cpu_features(target.to_tvm()))
 
 
 def names() -> tuple[str, ...]:

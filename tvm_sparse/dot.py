@@ -13,7 +13,7 @@ fit; see `tvm_sparse.narrow` for what becomes of these. Either way sums are exac
 instruction                          signed    narrow
 ===================================  ========  ======
 ``vpdpbusd`` (AVX-512 and AVX VNNI)  no        no
-``usdot`` (ARM with i8mm)            no        no
+``usdot``, ``usmmla`` (i8mm of ARM)  no        no
 ``sdot`` (ARM with the dot product)  yes       no
 ``vpmaddubsw`` (AVX2, AVX-512BW)     no        yes
 ``smull``, ``sadalp`` (NEON)         yes       yes

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tvm_sparse.targets import Target
 
 ROWS = (8, 4)  # filters of a register tile
+_SUMS = 16  # vectors of a register tile that leave room for what is shuffled, where taps are paired
+_TURNS = 2  # how often a vector of sums is shuffled, where taps are paired
 
 
 def best(layer: Layer, work: Work, word: int, target: Target) -> Kernel:
@@ -58,7 +60,20 @@ def kernel_of(plane: Plane, tile: Tile, work: Work, target: Target) -> Kernel:
 
 def seconds(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
     """Predict the time of a kernel, with as many threads as the target has cores."""
-    return cost.tile_seconds(plane, tile, work, target, target.cores)
+    if not tile.paired:
+        return cost.tile_seconds(plane, tile, work, target, target.cores)
+    return _paired_seconds(plane, tile, work, target)
+
+
+def _paired_seconds(plane: Plane, tile: Tile, work: Work, target: Target) -> float:
+    """Predict the time of half as many taps, each with inputs and weights that are shuffled."""
+    products, inputs, weights = tile.filters * tile.vectors, 2 * tile.vectors, tile.filters / 2
+    share = products / (products + inputs + weights)
+    half = replace(work, taps=-(-work.taps // 2))
+    each = replace(target, fma_per_cycle=share * target.fma_per_cycle, gbytes=target.gbytes / 2)
+    sums = work.blocks * work.filters * plane.all_tiles * tile.span(plane.length) / tile.lanes
+    turning = _TURNS * sums / (target.fma_per_cycle * target.ghz * 1e9) / target.cores
+    return cost.tile_seconds(plane, tile, half, each, target.cores) + turning
 
 
 def register_tiles(
@@ -83,6 +98,12 @@ def tile_of(
     chunk: int = CHUNK,
     by_tiles: bool | None = None,
 ) -> Tile:
-    """Return the cuts around a register tile; see `tvm_sparse.kernel.tile_of`."""
+    """Return the cuts around a register tile; see `tvm_sparse.kernel.tile_of`.
+
+    Taps are paired where the target multiplies matrices, if they are many enough to pay for it.
+    """
     tile = kernel.tile_of(plane, work, filters, vectors, target, chunk, by_tiles)
-    return replace(tile, tail=0, word=word)
+    tile = replace(tile, tail=0, word=word)
+    if not target.has_matrices or filters * tile.vectors > _SUMS:
+        return tile
+    return min((tile, replace(tile, paired=1)), key=lambda t: seconds(plane, t, work, target))

@@ -19,7 +19,7 @@ from tvm_sparse.dot import PLAIN, Dot
 
 DOT4, MAX4, JOIN4 = "tvm_sparse.dot4", "tvm_sparse.max4", "tvm_sparse.join4"
 SATURATE4, ROUNDED = "tvm_sparse.saturate4", "tvm_sparse.rounded"
-MULTIPLY_ADD = "tvm_sparse.multiply_add"
+MULTIPLY_ADD, PAIRED = "tvm_sparse.multiply_add", "tvm_sparse.dot4_paired"
 _PURE = 1  # TVM's CallEffectKind of a function without side effects
 _KINDS = [Dot(signed=signed, narrow=narrow) for signed in (False, True) for narrow in (False, True)]
 
@@ -29,6 +29,7 @@ def _suffix(dot: Dot) -> str:
 
 
 DOTS = {DOT4 + _suffix(dot): dot for dot in _KINDS}  # the operators, and what they multiply
+DOTS[PAIRED] = PLAIN  # two taps at a time, where a pass finds two
 MAXIMA = {MAX4 + _suffix(dot): dot for dot in _KINDS if not dot.narrow}
 
 for _name in (*DOTS, *MAXIMA, JOIN4, SATURATE4, ROUNDED, MULTIPLY_ADD):
@@ -37,9 +38,13 @@ for _name in (*DOTS, *MAXIMA, JOIN4, SATURATE4, ROUNDED, MULTIPLY_ADD):
     ir.register_op_attr(_name, "TScriptPrinterName", _name)
 
 
-def dot4(total: Any, inputs: Any, weights: Any, dot: Dot = PLAIN) -> Any:
-    """Return the call; all three operands, and the result, are int32."""
-    return tirx.call_intrin("int32", DOT4 + _suffix(dot), total, inputs, weights)
+def dot4(total: Any, inputs: Any, weights: Any, dot: Dot = PLAIN, paired: bool = False) -> Any:
+    """Return the call; all three operands, and the result, are int32.
+
+    Paired taps are for `tvm_sparse.relay_passes.multiply_matrices`.
+    """
+    name = PAIRED if paired else DOT4 + _suffix(dot)
+    return tirx.call_intrin("int32", name, total, inputs, weights)
 
 
 def max4(a: Any, b: Any, dot: Dot = PLAIN) -> Any:

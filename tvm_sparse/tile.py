@@ -30,6 +30,8 @@ class Tile:
         1 if taps read the input where it stands, see `Plane`.
     direct : int
         1 if register tiles are stored from registers, 0 if a chunk's sums wait in cache.
+    paired : int
+        1 if taps are multiplied two at a time, see `tvm_sparse.relay_passes.multiply_matrices`.
     word : int
         Rows whose results are stored together: 4 where these are bytes of a word, else 1.
     slice : int
@@ -62,6 +64,7 @@ class Tile:
     tail: int = 0
     in_place: int = 0
     direct: int = 0
+    paired: int = 0
     word: int = 1
     slice: int = 0
     strip: int = 1

@@ -15,20 +15,27 @@ from support.layers import LAYERS, conv
 from tvm_sparse import targets, words
 from tvm_sparse.implement_integer import implement
 from tvm_sparse.integer import Bytes, Integers
+from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.layer import Layer
+from tvm_sparse.targets import Target
+from tvm_sparse.tile import Tile
 
 pytestmark = pytest.mark.arm
 
 
 @dataclass(frozen=True)
 class Case:
-    """A layer with its numbers, over blocks of so many filters; 0 for every word."""
+    """A layer with its numbers, over blocks of so many filters; 0 for every word.
+
+    Taps are multiplied two at a time if they are paired, whether it pays or not.
+    """
 
     layer: Layer
     numbers: Integers
     block: int = 4
     x: integers.Array | None = None
     residual: integers.Array | None = None
+    paired: bool = False
 
     @property
     def inputs(self) -> integers.Array:
@@ -86,7 +93,11 @@ ALL |= {
 FEWEST = {
     which: FEW[which] for which in ("depthwise", "a residual", "floats", "byte 255, weight -128")
 }
-BOARDS = {"rpi4": ALL, "rpi5": ALL, "graviton3": FEWEST, "armv7": FEWEST}
+PAIRED = {
+    f"{which}, paired": replace(ALL[which], paired=True)
+    for which in ("ragged 3×3", "8 filters", "16 filters", "dense", "a residual")
+}
+BOARDS = {"rpi4": ALL, "rpi5": ALL, "graviton3": FEWEST | PAIRED, "armv7": FEWEST}
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +111,18 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
     return of_board
 
 
+def chosen(one: Case, target: Target) -> IntegerChoice:
+    """The kernel of a case."""
+    choice = integers.chosen(one.layer, one.numbers, target, one.block)
+    assert isinstance(choice.kernel.tile, Tile)
+    tile = replace(choice.kernel.tile, paired=int(one.paired))
+    return replace(choice, kernel=replace(choice.kernel, tile=tile))
+
+
 def computed(board: str, folder: Path) -> dict[str, object]:
     target, made = targets.load(board), []
     for one in BOARDS[board].values():
-        choice = integers.chosen(one.layer, one.numbers, target, one.block)
+        choice = chosen(one, target)
         bound = implement(choice, one.numbers)
         given = (one.layer, one.numbers, bound, one.inputs, target.dot, one.residual)
         made.append((bound.func, integers.arguments(*given)))

@@ -116,6 +116,7 @@ def _multiplying(layer, plane, tile, rows, dot):
     number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
     group_rows = number // layer.groups
     (read, region), attrs = reading(layer, plane), {"tvm_sparse.tile": tile.annotation}
+    paired = bool(tile.paired)
 
     @T.macro
     def multiply(A, source, values, offset, ptr, start):
@@ -143,6 +144,7 @@ def _multiplying(layer, plane, tile, rows, dot):
                         ),
                         values[ptr[vo // block] + vk, vo % block],
                         dot,
+                        paired,
                     )
 
     return multiply

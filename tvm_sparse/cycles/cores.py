@@ -12,6 +12,7 @@ CORES = {
     "cortex-a55": "cortex-a55",
     "cortex-a72": "cortex-a72",
     "cortex-a76": "neoverse-n1",
+    "neoverse-v1": "neoverse-v1",
 }
 
 

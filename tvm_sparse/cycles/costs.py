@@ -13,7 +13,7 @@ from tvm_sparse.cycles.cores import CORES
 from tvm_sparse.errors import DeviceError
 
 _ROUNDS = 100  # a block follows itself so often that filling the pipeline does not count
-_EXTENSIONS = "-mattr=+dotprod,+fullfp16"
+_EXTENSIONS = "-mattr=+dotprod,+fullfp16,+i8mm"
 _INDEPENDENT = 24  # multiply-adds that no core's latency can hold up
 
 Words = tuple[int, ...]
