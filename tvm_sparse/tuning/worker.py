@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tvm_sparse.tuning import light_worker as light_worker  # starts them without torch
+
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 _SHARE = 0.5  # of the machine's memory that one worker may use
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
