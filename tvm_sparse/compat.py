@@ -6,16 +6,20 @@ from one release to the next is reached from here.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import ModuleType
+from functools import cache
+from types import FrameType, ModuleType
 from typing import Any
 
 import tvm
 import tvm_ffi
 from tvm import s_tir, sym, tirx
+from tvm.script.parser.core import doc
 from tvm.script.parser.core.parser import ScriptMacro
+from tvm.tirx.script.parser import entry
 
 from tvm_sparse import errors
 
@@ -41,6 +45,53 @@ def _parser_of_caller(macro: ScriptMacro) -> Any:
 
 if hasattr(ScriptMacro, "_find_parser_def"):
     ScriptMacro._find_parser_def = _parser_of_caller
+
+_syntax = cache(doc.parse)
+_macro_def = ScriptMacro.get_macro_def
+
+
+def _macro_def_once(macro: ScriptMacro) -> Any:
+    """Return a macro's definition; TVM's own method parses the source at every call of a macro.
+
+    Macros of others may define functions inside, which changes what was parsed.
+    """
+    if not macro.func.__module__.startswith("tvm_sparse."):
+        return _macro_def(macro)
+    found = (node for node in _syntax(macro.source.source).body if hasattr(node, "name"))
+    return next(node for node in found if node.name == macro.func.__name__)
+
+
+ScriptMacro.get_macro_def = _macro_def_once
+
+
+class _Stack:
+    """What ``inspect.stack()`` returns, with a frame's source read when that frame is asked for.
+
+    ``T.prim_func`` takes the whole stack twice for a function, and looks at one frame of it.
+    """
+
+    def __init__(self) -> None:
+        self._frames: list[FrameType] = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            self._frames.append(frame)
+            frame = frame.f_back
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._frames[place]
+        return [_told(one) for one in found] if isinstance(found, list) else _told(found)
+
+
+def _told(frame: FrameType) -> inspect.FrameInfo:
+    return inspect.FrameInfo(frame, *inspect.getframeinfo(frame))
+
+
+if getattr(entry, "inspect", None) is inspect:
+    entry.inspect = ModuleType("inspect")
+    entry.inspect.__dict__.update({**vars(inspect), "stack": _Stack})
 
 
 def analyzer() -> Any:

@@ -115,10 +115,10 @@ def tiles(layer: Layer, work: Work, target: Target, rows: tuple[int, ...] = (1, 
     best: Kernel | None = None
     for filters, vectors in register_tiles(work.filters, target, rows):
         for plane in tilings(layer, target):
-            whole, long = (
-                tile_of(plane, work, filters, vectors, target, chunk)
-                for chunk in (CHUNK, _long_chunk(plane, work, target))
-            )
+            chunk = _long_chunk(plane, work, target)
+            whole = tile_of(plane, work, filters, vectors, target)
+            known = chunk == CHUNK
+            long = whole if known else tile_of(plane, work, filters, vectors, target, chunk)
             for tile in (whole, *sliced(plane, long, work, target)):
                 seconds = cost.tile_seconds(plane, tile, work, target, target.cores)
                 if best is None or seconds < best.seconds:
@@ -271,7 +271,7 @@ def _chunk(rows: int, filters: int, threads: int, chunk: int) -> int:
     """Return the largest divisor of the rows that is no more than a chunk or a thread's share."""
     tiles = rows // filters
     most = max(min(chunk // filters, -(-tiles // threads)), 1)
-    return filters * max(d for d in range(1, most + 1) if tiles % d == 0)
+    return filters * next(d for d in range(most, 0, -1) if tiles % d == 0)
 
 
 def _dense_panels(layer: Layer, target: Target) -> Iterator[Kernel]:

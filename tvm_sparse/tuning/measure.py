@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tvm.s_tir import meta_schedule as ms
+from tvm.support.popen_pool import PopenPoolExecutor
 
 from tvm_sparse.targets import native
 from tvm_sparse.tuning import candidate, sampling, worker
+from tvm_sparse.tuning.builder import Builder
 from tvm_sparse.tuning.places.place import Outcome, Place
 from tvm_sparse.tuning.records import FAILED
 from tvm_sparse.tuning.space import Sample
 from tvm_sparse.tuning.task import Task
 
 _BUILD_SECONDS = 60.0
+_USES = 64  # candidates that a process builds: TVM does not free all of their memory
 
 Pair = tuple[Task, Sample]
 
 
 class Bench:
     """Where candidates are built and run: worker processes, and a folder that they share.
+
+    The processes that build end when it is left.
 
     Parameters
     ----------
@@ -48,14 +53,23 @@ class Bench:
         candidate.begin(folder, tasks)
         self.database = database
         self.place = place
-        self.builder = ms.builder.LocalBuilder(
+        self._pool = PopenPoolExecutor(
             max_workers=workers or native.cores(),
-            timeout_sec=_BUILD_SECONDS,
-            f_build=partial(worker.plainly, candidate.build, folder),
-            f_export=place.export,
+            timeout=_BUILD_SECONDS,
             initializer=partial(worker.prepare, folder),
+            maximum_process_uses=_USES,
         )
+        build = partial(worker.plainly, candidate.build, folder)
+        self.builder: Any = Builder(self._pool, _BUILD_SECONDS, build, place.export)
         self.runner = place.runner(folder)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        """End the processes that build."""
+        self._pool.shutdown()
 
     def measure(self, groups: Sequence[Sequence[Pair]], rounds: int = 1) -> list[list[Outcome]]:
         """Build samples and run each group's in turns; nothing is recorded."""

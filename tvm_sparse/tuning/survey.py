@@ -65,8 +65,8 @@ def survey(
     rng = random.Random(seed)
     for first in range(0, len(tasks), _BATCH):
         batch = tasks[first : first + _BATCH]
-        with scratch.folder() as folder:
-            bench = Bench(folder, list(batch), None, Here(batch[0].target), workers)
+        here = Here(batch[0].target)
+        with scratch.folder() as folder, Bench(folder, list(batch), None, here, workers) as bench:
             yield from _surveyed(bench, batch, number, rng)
 
 

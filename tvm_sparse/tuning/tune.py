@@ -144,8 +144,11 @@ def tune_tasks(
         tally.show("looking at the database")
         open_ = [t for t in tasks if not tally.enough(t) or _finalists(t, known[t.identity])]
         if open_:
-            with scratch.folder() as shared, stopping_gently(tally):
-                bench = Bench(shared, open_, opened, place, workers)
+            with (
+                scratch.folder() as shared,
+                stopping_gently(tally),
+                Bench(shared, open_, opened, place, workers) as bench,
+            ):
                 sound = measure_defaults(bench, open_, tally)
                 folder.check(opened)
                 open_ = [task for task in sound if not tally.enough(task)]

@@ -14,6 +14,7 @@ from typing import Any
 import tvm
 
 from tvm_sparse import link
+from tvm_sparse.tuning import light_worker as light_worker  # starts them without torch
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 _SHARE = 0.5  # of the machine's memory that one worker may use
