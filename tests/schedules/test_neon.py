@@ -27,11 +27,12 @@ FORMATS: list[tuple[str, Block]] = [
 ]
 BOARDS = ["rpi3", "rpi4", "armv7"]
 SHARES = {"rpi3": 0.6, "rpi4": 0.9, "rpi5": 0.9}  # of the peak that llvm-mca knows
-_MULTIPLY_ADD = re.compile(r"\s(fmla|fmls|vfma|vmla|sdot|usdot|sadalp)")
+_MULTIPLY_ADD = re.compile(r"\s(fmla|fmls|vfma|vmla|sdot|usdot|usmmla|sadalp)")
+_OF_BYTES = re.compile(r"\s(sdot|usdot|usmmla|sadalp)")  # fmla scales their sums
 _TO_STACK = re.compile(r"\s(str|stp|stur|vst\w*|push)\b.*\bsp\b")
 
 
-def inner_loop(assembly: str) -> list[str]:
+def inner_loop(assembly: str, adds: re.Pattern[str] = _MULTIPLY_ADD) -> list[str]:
     """The innermost loop that holds most multiply-adds: a label up to a branch back to it."""
     lines, labels = assembly.splitlines(), dict[str, int]()
     loops: list[list[str]] = []
@@ -42,11 +43,11 @@ def inner_loop(assembly: str) -> list[str]:
         if branch is not None and branch[1] in labels:
             loops.append(lines[labels[branch[1]] + 1 : number + 1])
     innermost = [loop for loop in loops if not any(line.startswith(".LBB") for line in loop)]
-    return max(innermost, key=multiply_adds)
+    return max(innermost, key=lambda loop: multiply_adds(loop, adds))
 
 
-def multiply_adds(loop: list[str]) -> int:
-    return sum(bool(_MULTIPLY_ADD.search(line)) for line in loop)
+def multiply_adds(loop: list[str], adds: re.Pattern[str] = _MULTIPLY_ADD) -> int:
+    return sum(bool(adds.search(line)) for line in loop)
 
 
 def spilled(loop: list[str]) -> list[str]:
@@ -85,18 +86,19 @@ def test_no_sum_of_a_dense_kernel_leaves_its_register(board: str, which: str) ->
     assert spilled(loop) == []
 
 
-def integer_loop(which: str, board: str) -> list[str]:
+def integer_loop(which: str, board: str, density: float = 0.2) -> list[str]:
     target = dataclasses.replace(targets.load(board), cores=1)
-    given = integers.numbers(LAYERS[which], density=0.2)
+    given = integers.numbers(LAYERS[which], density=density)
     choice = integers.chosen(LAYERS[which], given, target, block=4)
-    return inner_loop(kernels.assembly(implement_integer(choice, given).func, target))
+    return inner_loop(kernels.assembly(implement_integer(choice, given).func, target), _OF_BYTES)
 
 
 @pytest.mark.parametrize(
-    ("board", "instruction"), [("rpi4", "sadalp"), ("rpi5", "sdot"), ("graviton3", "usdot")]
+    ("board", "instruction"),
+    [("rpi4", "sadalp"), ("rpi5", "sdot"), ("graviton3", "usdot"), ("graviton3", "usmmla")],
 )
 def test_no_sum_of_bytes_leaves_its_register(board: str, instruction: str) -> None:
-    loop = integer_loop("3×3", board)
+    loop = integer_loop("3×3", board, 0.02 if instruction == "usdot" else 0.2)
     assert sum(f"\t{instruction}\t" in line for line in loop) == multiply_adds(loop) >= 16
     assert spilled(loop) == []
 
