@@ -13,7 +13,8 @@ After::
 
 A residual block whose shortcut is a convolution ends so. The inputs that are copied have together
 no more channels than the sum, which would be written and read once more; and the zeros of both
-weights must be as good for one kernel as they are for two.
+weights must be as good for one kernel as they are for two. Both are to be stored in equally many
+bits.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tvm import relax
 
 from tvm_sparse.choose import choose, stay_dense
 from tvm_sparse.layer import Layer
+from tvm_sparse.precision import Precision
 from tvm_sparse.relay_passes import expr, layers, record, scope
 from tvm_sparse.relay_passes.elementwise import varies_along
 from tvm_sparse.targets import Target
@@ -54,7 +56,7 @@ class JoinSums(scope.ForTarget):
 
     def transform_module(self, mod: tvm.IRModule, ctx: tvm.transform.PassContext) -> tvm.IRModule:
         """Rewrite every Relax function, and drop what nobody reads any more."""
-        names = record.names(mod)
+        names, stored = record.names(mod), record.precisions(mod)
 
         def pays(both: Term, one: Term, other: Term) -> bool:
             joint, *apart = (
@@ -63,8 +65,9 @@ class JoinSums(scope.ForTarget):
             )
             return joint <= sum(apart)
 
-        mod = expr.rebind(mod, lambda uses: _changes(uses, pays, names))
+        mod = expr.rebind(mod, lambda uses: _changes(uses, pays, names, stored))
         mod = record.with_names(mod, names)
+        mod = record.with_precisions(mod, stored) if stored else mod
         tidy = [relax.transform.CanonicalizeBindings(), relax.transform.DeadCodeElimination()]
         return tvm.transform.Sequential(tidy)(mod)
 
@@ -79,16 +82,27 @@ class Term:
     bias: Array
 
 
-def _changes(uses: expr.Uses, pays: Any, names: dict[str, str]) -> dict[relax.Var, expr.Change]:
+def _changes(
+    uses: expr.Uses, pays: Any, names: dict[str, str], stored: dict[str, Precision]
+) -> dict[relax.Var, expr.Change]:
     changes: dict[relax.Var, expr.Change] = {}
     for var, call in uses.values.items():
         if expr.op_name(call) != "relax.add":
             continue
         one, other = (_term(uses, arg) for arg in call.args)
         both = None if one is None or other is None else _joined(one, other)
-        if both is not None and pays(both, one, other):
-            changes[var] = functools.partial(_join, both=both, names=names)
+        if both is None or len(_precisions(both, names, stored)) > 1:
+            continue
+        if pays(both, one, other):
+            changes[var] = functools.partial(_join, both=both, names=names, stored=stored)
     return changes
+
+
+def _precisions(
+    both: Term, names: dict[str, str], stored: dict[str, Precision]
+) -> set[Precision | None]:
+    """Return in which numbers the layers of a sum are to be stored; None is floats."""
+    return {stored.get(names.get(var, var)) for var in both.variables}
 
 
 def _term(uses: expr.Uses, arg: Any) -> Term | None:
@@ -123,15 +137,22 @@ def _joined(one: Term, other: Term) -> Term | None:
 
 
 def _join(
-    add: relax.Call, builder: relax.BlockBuilder, both: Term, names: dict[str, str]
+    add: relax.Call,
+    builder: relax.BlockBuilder,
+    both: Term,
+    names: dict[str, str],
+    stored: dict[str, Precision],
 ) -> relax.Expr:
-    """Return the joint convolution and its bias, and note what it is called."""
+    """Return the joint convolution and its bias, and note its name and in which bits it is."""
     calls = [_convolution(builder, arg) for arg in add.args]
     x = builder.emit(relax.op.concat([call.args[0] for call in calls], axis=1))
     first = calls[0]
     conv = relax.Call(first.op, [x, expr.const(both.weight)], first.attrs, first.ty_args)
     y = builder.emit(conv)
-    names[y.name] = " + ".join(names.get(var, var) for var in both.variables)
+    names[y.name] = name = " + ".join(names.get(var, var) for var in both.variables)
+    (precision,) = _precisions(both, names, stored)
+    if precision is not None:
+        stored[name] = precision
     if not both.bias.any():
         return y
     return relax.op.add(y, expr.const(both.bias.reshape(1, -1, 1, 1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tvm_sparse import integer_kernel, kernel, nibble_choice, words
+from tvm_sparse import integer_kernel, kernel, nibble_choice, short_weights, words
 from tvm_sparse.layer import Layer
 from tvm_sparse.precision import Precision
 
@@ -27,12 +27,29 @@ def dense_seconds(layer: Layer, wanted: Precision, target: Target) -> float | No
     if wanted.bits == 32:
         return floats
     if wanted.bits == 16:
-        return max(floats - _HALF * _streaming(layer, target), _HALF * floats)
+        return sixteen_seconds(floats, 4 * layer.filters * layer.taps, target)
     if wanted.bits == 4:
-        if layer.op != "linear":
+        if not short_weights.fits(layer, wanted.bits):
             return None
         return nibble_choice.dense_kernel(layer, wanted.group, wanted.name, target).seconds
     return None if words.objection(layer) else _bytes(words.word_layer(layer), target)
+
+
+def sixteen_seconds(seconds: float, nbytes: float, target: Target) -> float:
+    """Return the seconds of a kernel of floats whose weights are stored in sixteen bits instead.
+
+    Memory brings half of the bytes, once, where L2 does not hold them.
+
+    Parameters
+    ----------
+    seconds : float
+        As floats.
+    nbytes : float
+        Of the weights, as floats.
+    target : Target
+    """
+    streaming = nbytes / (target.gbytes * 1e9) if nbytes > target.l2 else 0.0
+    return max(seconds - _HALF * streaming, _HALF * seconds)
 
 
 def _bytes(layer: Layer, target: Target) -> float:
@@ -40,9 +57,3 @@ def _bytes(layer: Layer, target: Target) -> float:
     works = [kernel.every_tap(layer, rows) for rows in integer_kernel.ROWS]
     found = (integer_kernel.best(layer, work, words.BYTES, target) for work in works)
     return min(kernel.seconds for kernel in found)
-
-
-def _streaming(layer: Layer, target: Target) -> float:
-    """Return the seconds in which memory brings weights of 32 bits, once; 0 if L2 holds them."""
-    nbytes = 4 * layer.filters * layer.taps
-    return nbytes / (target.gbytes * 1e9) if nbytes > target.l2 else 0.0

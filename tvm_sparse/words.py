@@ -26,6 +26,7 @@ import numpy.typing as npt
 from tvm_sparse.layer import Layer
 
 BYTES = 4  # channels of a word
+BITS = 8  # of each of them
 Array = npt.NDArray[Any]
 
 

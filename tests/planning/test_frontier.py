@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from support.plans import problem
+from support.plans import LAYER, problem
 from tvm_sparse.errors import PlanError
 from tvm_sparse.planning.budget import Budget
 from tvm_sparse.planning.frontier import dynamic_programming, frontier
-from tvm_sparse.planning.problem import Problem
+from tvm_sparse.planning.problem import Option, Problem, Resource, Slot
+from tvm_sparse.scheme import Scheme
 
 NUMBERS = some.integers(1, 40).map(float)
 LAYERS = some.lists(
@@ -51,6 +52,44 @@ def test_few_buckets_are_within_two_percent_of_the_best() -> None:
         chosen = dynamic_programming(network, limit, buckets=200)
         assert network.total(chosen, "seconds") <= limit * (1 + 1e-9)
         assert network.error(chosen) <= 1.02 * exhaustive(network, limit)
+
+
+def _joint(rng: np.random.Generator) -> Problem:
+    """Return layers that are pruned and rounded at once: densities times 32, 16, 8 and 4 bits."""
+    slots = []
+    for number in range(4):
+        weights, loss, noise = rng.integers(1_000, 80_000), rng.uniform(0.1, 3), rng.uniform(0.5, 2)
+        options = [
+            Option(
+                scheme=Scheme(format="dense" if d == 1 else "unstructured", density=d, bits=bits),
+                seconds=weights * (0.1 + d) * {32: 1.0, 16: 0.9, 8: 0.5, 4: 1.3}[bits],
+                error=loss * (1 - d) ** 2 + noise * {32: 0.0, 16: 1e-6, 8: 1e-4, 4: 6e-3}[bits],
+                nbytes=round(weights * d * bits / 8),
+            )
+            for d, bits in product((1.0, 0.6, 0.4, 0.2, 0.1), (32, 16, 8, 4))
+        ]
+        slots.append(Slot(names=(f"layer{number}",), layer=LAYER, options=tuple(options)))
+    return Problem(slots=tuple(slots))
+
+
+@pytest.mark.parametrize("resource", ["seconds", "nbytes"])
+def test_bits_and_densities_together_are_within_two_percent_of_the_best(resource: Resource) -> None:
+    network = _joint(np.random.default_rng(0))
+    every = np.array(list(product(*(range(len(slot.options)) for slot in network.slots))))
+    columns = list(zip(network.slots, every.T, strict=True))
+    costs = np.sum([slot.of(resource)[at] for slot, at in columns], axis=0)
+    errors = np.sum([slot.errors[at] for slot, at in columns], axis=0)
+    taken: set[int] = set()
+    for share in (0.05, 0.1, 0.2, 0.5, 0.9):
+        limit = network.least(resource) + share * float(np.ptp(costs))
+        best = errors[costs <= limit * (1 + 1e-9)].min()
+        exact = dynamic_programming(network, limit, resource)
+        assert network.error(exact) == pytest.approx(best)
+        few = dynamic_programming(network, limit, resource, buckets=30)
+        assert network.total(few, resource) <= limit * (1 + 1e-9)
+        assert network.error(few) <= 1.02 * best
+        taken |= {option.scheme.bits for option in network.options(exact)}
+    assert taken == ({32, 16, 8} if resource == "seconds" else {32, 16, 8, 4})
 
 
 def test_a_frontier_rises_in_cost_and_falls_in_error() -> None:

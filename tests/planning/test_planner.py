@@ -225,6 +225,7 @@ def test_the_command_line_plans_by_the_weights(
     torch.export.save(torch.export.export(model, (X,)), tmp_path / "model.pt2")
     path = tmp_path / "plan.json"
     options = ["--table", "here", "--budget", "1.5x", "--formats", "one_by_n-4", "-o", str(path)]
+    options += ["--bits", "32,16"]
     done = CliRunner().invoke(app, ["plan", str(tmp_path / "model.pt2"), *options])
     assert done.exit_code == 0, done.output
     assert done.stderr.startswith("largest speed-up within reach: ")
@@ -232,3 +233,5 @@ def test_the_command_line_plans_by_the_weights(
     assert ts.Plan.read(path).speedup >= 1.5
     assert set(ts.Plan.read(path)) <= {"first", "second"}
     assert json.loads(path.read_text())["strategy"] == "dp"
+    refused = CliRunner().invoke(app, ["plan", "model.pt2", "--table", "here", "--bits", "few"])
+    assert refused.exit_code == 2 and "expected bits like 32,8,4, got 'few'" in refused.stderr

@@ -49,6 +49,14 @@ def test_pruned_weights_are_joined_too() -> None:
     assert "last + shortcut" in layers(model)
 
 
+def test_both_are_stored_in_the_same_bits_or_stay_apart() -> None:
+    x = torch.randn(1, 8, 13, 11)
+    for bits, names in ((16, ["last + shortcut"]), ({"last": 16}, ["last", "shortcut"])):
+        report = ts.build(ts.quantize(Block().eval(), bits=bits, example_inputs=(x,))).report
+        found = {row.name: row.bits for row in report if row.name != "inner"}
+        assert list(found) == names and found[names[0]] == 16
+
+
 def test_a_shortcut_with_a_stride_reads_other_positions() -> None:
     assert layers(Block(stride=2)) == ["inner", "last", "shortcut"]
 

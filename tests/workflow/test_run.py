@@ -14,6 +14,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import tvm_sparse as ts
 from support.tables import formula_table
 from tvm_sparse.cli import app
 from tvm_sparse.errors import ConfigError
@@ -134,7 +135,34 @@ def test_layers_become_int8_after_what_was_done_before(
     assert one.verified["accuracy"] == pytest.approx(found["accuracy"], abs=0.01)
     stored = {kernel["name"]: kernel["stored"] for kernel in one.verified["kernels"]}
     assert stored["conv1"].endswith("/8") and stored["fc"].endswith("/32")
-    assert "9</td>" in (tmp_path / "bytes" / "report.html").read_text()
+    assert "<td>9 int8</td>" in (tmp_path / "bytes" / "report.html").read_text()
+
+
+def test_a_budget_of_bytes_gives_layers_few_bits_and_keeps_the_accuracy(
+    done: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _no_profile(monkeypatch)
+    shutil.copytree(done[0], tmp_path / "short")
+    text = CONFIG.replace("trials = 3", "errors = 'magnitude'\nbits = [32, 16, 4]")
+    config, folder = parse(tomllib.loads(text)), Folder(tmp_path / "short")
+    shared = Shared(config=config, folder=folder, tell=lambda *_: None)
+    assert list(shared.profiled_short) == ["int4", "bfloat16"]
+    slots, before = shared.planner.latencies.slots, shared.trained["accuracy"]
+    halves = [next(o for o in slot.options if o.scheme.bits == 16) for slot in slots]
+    limit = sum(option.nbytes for option in halves) - 1000  # a little less than 16 bits take
+    other = {"fc": 4, "conv1": 32}  # the few weights of the first layer fit again
+    plan = shared.planner.plan(f"{limit:.0f}B", "dp")
+    assert {name: one.scheme.bits for name, one in plan.layers.items()} == {
+        name: other.get(name, 16) for name in plan.layers
+    }
+    variant = Variant(shared=shared, strategy="dp", budget="300KB")
+    known = {"plan": plan, "folder": folder, "model": shared.dense}
+    variant.__dict__ |= {**known, "fine_tuned": {"accuracy": before}}
+    found = variant._quantize()
+    assert found["bits"] == {"bfloat16": 8, "int4": 1} and found["layers"] == 9
+    assert found["accuracy"] == pytest.approx(before, abs=0.01)
+    built = ts.load(folder.path / "rounded.so").report
+    assert built.nbytes == pytest.approx(plan.nbytes, rel=0.01) and plan.nbytes <= limit
 
 
 def test_a_run_that_is_stopped_goes_on_where_it_was(

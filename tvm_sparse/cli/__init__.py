@@ -224,7 +224,9 @@ def profile(
     densities: Annotated[
         str | None, typer.Option(help="Shares of weights that stay, e.g. 0.1,0.2,0.5.")
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Measure the layers as int8, too.")] = False,
+    bits: Annotated[
+        str, typer.Option(help="Bits to measure layers in, e.g. 32,16,8,4; 4 of linear layers.")
+    ] = "32",
     time: Annotated[float | None, typer.Option(help="Seconds to go on at most.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="A folder; by default tuning_logs/TARGET.")
@@ -253,7 +255,7 @@ def profile(
             target,
             schemes=None if formats is None else formats.split(","),
             densities=None if densities is None else _shares(densities),
-            bits=(32, 8) if int8 else (32,),
+            bits=plans.numbers(bits),
             time=time,
             database=path,
             tracker=tracker,

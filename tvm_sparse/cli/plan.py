@@ -13,6 +13,15 @@ from tvm_sparse.cli.show import Json, error_console, planning_bar, print_json
 Difficulty = Literal["easy", "hard"]
 
 
+def numbers(bits: str) -> tuple[int, ...]:
+    """Read e.g. ``32,8``."""
+    try:
+        return tuple(int(one) for one in bits.split(","))
+    except ValueError as error:
+        message = f"expected bits like 32,8,4, got {bits!r}"
+        raise typer.BadParameter(message, param_hint="--bits") from error
+
+
 def plan(
     model: Annotated[Path, typer.Argument(help="An .onnx file, or a .pt2 of torch.export.save.")],
     table: Annotated[Path, typer.Option(help="A latency table that `profile` wrote.")],
@@ -26,7 +35,9 @@ def plan(
     formats: Annotated[
         str | None, typer.Option(help="Formats with blocks that are offered, e.g. one_by_n-4.")
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Layers that gain become int8.")] = False,
+    bits: Annotated[
+        str, typer.Option(help="Bits that layers may have: 32, 16, 8 (int8) or 4 (linear layers).")
+    ] = "32",
     target: Annotated[str, typer.Option(help="A target's name, or a TOML profile.")] = "x86",
     difficulty: Annotated[Difficulty, typer.Option(help="Of the data, for the rules.")] = "easy",
     as_json: Json = False,
@@ -36,6 +47,8 @@ def plan(
     With data, and to search, use `tvm_sparse.plan` or `tvm-sparse run`.
 
     Example: `tvm-sparse plan model.onnx --table logs/here --budget 2.5x -o plan.json`
+
+    In fewer bits: `tvm-sparse plan model.onnx --table logs/here --budget 400KB --bits 32,16,8,4`
     """
     with planning_bar() as tell:
         from tvm_sparse.planning.planner import Planner
@@ -45,7 +58,7 @@ def plan(
             table=table,
             target=target,
             schemes=None if formats is None else formats.split(","),
-            bits=(32, 8) if int8 else (32,),
+            bits=numbers(bits),
             progress=tell,
         )
         error_console.print(f"largest speed-up within reach: {planner.reach:.2f}x")

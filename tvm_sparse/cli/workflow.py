@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _SHOWN = {
     "accuracy": "accuracy {:.2%}",
-    "layers": "{} layers int8",
+    "layers": "{} layers of fewer bits",
     "cells": "{} cells",
     "seconds": "{:.3g} s",
     "reach": "largest speed-up within reach {:.2f}x",
@@ -73,7 +73,7 @@ def _show(variants: list[Variant]) -> None:
     table.add_row(*row)
     for one in variants:
         found, faster = one.verified, one.verified["speedup"]
-        name = f"ours, {one.name}{', int8' if one.quantized['layers'] else ''}"
+        name = ", ".join(["ours", one.name, *one.quantized.get("bits", {})])
         own = found["accuracy"], found["sparse"], found["spread"], one.built["nbytes"]
         row = _row(name, *own, over * faster, faster, found["predicted"])
         table.add_row(*row)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tvm_sparse.precision import Precision, needs_samples
 from tvm_sparse.scheme import Scheme
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
@@ -66,11 +67,11 @@ def ranges(model: nn.Module, data: Tensor) -> Ranges:
 
 
 def round_inputs(model: nn.Module, known: Ranges, schemes: Mapping[str, Scheme]) -> None:
-    """Let layers read rounded inputs from now on, as the bits of their schemes then say."""
+    """Let layers that are int8 read rounded inputs from now on, as their schemes then say."""
 
     def read(name: str, x: Tensor) -> Tensor | None:
         bits = schemes[name].bits if name in schemes else 32
-        if bits == 32 or name not in known:
+        if name not in known or not needs_samples(Precision.parse(bits)):
             return None
         scale = known[name].step(bits)
         zero = round(-known[name].low / scale)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tvm_sparse.planning import activations
 from tvm_sparse.planning.pruned import Pruned
 from tvm_sparse.planning.sensitivity import Errors
+from tvm_sparse.precision import Precision, needs_samples
 from tvm_sparse.pruning.compensate import change
 from tvm_sparse.pruning.hessians import Hessians, collect
 from tvm_sparse.pruning.layers import prunable
@@ -68,7 +69,7 @@ def output_errors(
     def error(name: str, scheme: Scheme) -> float:
         pruned = left(name, scheme)
         lost = change(left.dense[name], pruned, hessians[name])
-        if scheme.bits < 32 and name in read:
+        if needs_samples(Precision.parse(scheme)) and name in read:
             lost += float(pruned.double().square().sum()) * read[name].noise(scheme.bits)
         return lost / max(whole(name), 1e-30)
 

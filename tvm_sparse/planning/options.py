@@ -1,11 +1,11 @@
-"""What each layer of a network is offered: schemes, also in bytes, with their times."""
+"""What each layer of a network is offered: schemes, also of fewer bits, with their times."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from tvm_sparse import formats
+from tvm_sparse import formats, short_weights
 from tvm_sparse.latency import DENSE, Epilogue, LatencyTable, canonical
 from tvm_sparse.layer import Layer
 from tvm_sparse.planning import chains, curves
@@ -35,7 +35,8 @@ def problem(
         With a predictor.
     forms : mapping of int to sequence of str
         By bits that are offered: formats with blocks, e.g. ``one_by_n-4``; each layer is offered
-        those that suit it.
+        those that suit it. Depthwise layers are offered 32 bits alone, convolutions not 4: there is
+        no kernel for that.
     densities : sequence of float
 
     Raises
@@ -48,7 +49,10 @@ def problem(
     for scheme in wanted:
         formats.get(scheme.format)
     known = _measured(table)
-    slots = [_slot(place, table, known, wanted, densities) for place in network.places]
+    slots = [
+        _slot(place, _offers(place, table, known, forms), table, known, wanted, densities)
+        for place in network.places
+    ]
     groups = _groups(network, any(form.format == chains.CHANNEL for form in wanted))
     at = {place: number for number, group in enumerate(groups) for place in group}
     links = {(at[a], at[b]) for a, b in network.links if at[a] != at[b]}
@@ -110,31 +114,77 @@ def _measured(table: LatencyTable) -> Known:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Offer:
+    """A layer in so many bits, dense.
+
+    Parameters
+    ----------
+    kernels : tuple of (Layer, Epilogue)
+        That would compute it.
+    seconds : float
+        Of them.
+    measured : bool
+    """
+
+    kernels: tuple[Kernel, ...]
+    seconds: float
+    measured: bool = True
+
+
+def _offers(
+    place: Place, table: LatencyTable, known: Known, bits: Collection[int]
+) -> dict[int, _Offer]:
+    """Return a layer in each number of bits that it can have, 32 first."""
+    floats = tuple((place.layer, epilogue) for epilogue in place.epilogues)
+    found = {32: _Offer(kernels=floats, seconds=place.seconds)}
+    if place.integers:
+        plain, exact = _times(place.integers, table, known, _DENSE_BYTES, [1.0])
+        found[_DENSE_BYTES.bits] = _Offer(
+            kernels=place.integers,
+            seconds=plain[0],
+            measured=bool(exact),
+        )
+    can = [one for one in short_weights.BITS if short_weights.fits(place.layer, one)]
+    for one in can if not place.layer.depthwise else ():
+        if one in bits:
+            plain, exact = _times(floats, table, known, replace(DENSE, bits=one), [1.0])
+            found[one] = _Offer(kernels=floats, seconds=plain[0], measured=bool(exact))
+    return found
+
+
 def _slot(
     place: Place,
+    offers: Mapping[int, _Offer],
     table: LatencyTable,
     known: Known,
     forms: Sequence[Scheme],
     densities: Sequence[float],
 ) -> Slot:
-    floats = tuple((place.layer, epilogue) for epilogue in place.epilogues)
-    options = [_option(place.layer, DENSE, place.seconds, True)]
-    asked: dict[int, tuple[tuple[Kernel, ...], float]] = {32: (floats, place.seconds)}
-    if place.integers:
-        plain, exact = _times(place.integers, table, known, _DENSE_BYTES, [1.0])
-        options.append(_option(place.layer, _DENSE_BYTES, plain[0], bool(exact)))
-        asked[_DENSE_BYTES.bits] = place.integers, plain[0]
+    layer = place.layer
+    options = [
+        _option(layer, replace(DENSE, bits=bits), one.seconds, one.measured)
+        for bits, one in offers.items()
+    ]
     for form in forms if place.prunable else ():
-        kernels, dense = asked.get(form.bits, ((), 0.0))
-        allowed = _allowed(kernels, form, densities)
-        if allowed:
-            seconds, measured = _times(kernels, table, known, form, allowed)
+        offer = offers.get(form.bits)
+        allowed = [] if offer is None else _allowed(offer.kernels, form, densities)
+        if offer is not None and allowed:
+            seconds, measured = _times(offer.kernels, table, known, form, allowed)
             options += [
-                _option(place.layer, replace(form, density=d), min(s, dense), d in measured)
-                for d, s in zip(allowed, seconds, strict=True)
+                _pruned(layer, replace(form, density=density), offer, time, density in measured)
+                for density, time in zip(allowed, seconds, strict=True)
             ]
     structured = _structured(place, table, densities) if place.prunable else {}
-    return Slot(names=place.names, layer=place.layer, options=tuple(options), structured=structured)
+    return Slot(names=place.names, layer=layer, options=tuple(options), structured=structured)
+
+
+def _pruned(layer: Layer, scheme: Scheme, dense: _Offer, seconds: float, measured: bool) -> Option:
+    """Return an option, which is stored like the dense one where skipping zeros gains no time."""
+    found = _option(layer, scheme, min(seconds, dense.seconds), measured)
+    if seconds < dense.seconds:
+        return found
+    return replace(found, nbytes=stored_nbytes(layer, replace(DENSE, bits=scheme.bits)))
 
 
 def _option(layer: Layer, scheme: Scheme, seconds: float, measured: bool) -> Option:

@@ -32,7 +32,8 @@ class Planned:
     Parameters
     ----------
     scheme : Scheme
-        ``dense`` where no weight is removed; of 8 bits where the layer becomes int8.
+        ``dense`` where no weight is removed; of 8 bits where the layer becomes int8, of 16 or 4
+        where its weights alone are rounded.
     seconds, dense_seconds : float
         How long it takes under the scheme, and dense.
     error : float

@@ -20,6 +20,7 @@ from tvm_sparse.planning.plan import Plan, Planned
 from tvm_sparse.planning.problem import Problem, Selection
 from tvm_sparse.planning.sensitivity import Errors
 from tvm_sparse.planning.strategies import Task, Tell, silent
+from tvm_sparse.profiling import short
 from tvm_sparse.profiling.read import read
 from tvm_sparse.profiling.sampling import usual
 from tvm_sparse.pruning import fits
@@ -66,6 +67,7 @@ class Planner:
     def latencies(self) -> Problem:
         """The options of each layer with their times; errors are 0."""
         known = targets.load(self.target)
+        short.check(self.bits, known)
         table = self.table if isinstance(self.table, LatencyTable) else read(self.table, known)
         self.progress("latencies", 0, 1)
         found = network.describe(self.model, table, known, self.example_inputs, self.bits)
@@ -313,7 +315,9 @@ def plan(
         By default 40 of equal ratios, from 0.6 to 0.02.
     bits : sequence of int
         ``(32, 8)`` also offers each layer to be int8, dense or pruned, the first and the last one
-        too; the plan's schemes end in their bits, and `tvm_sparse.quantize` takes the plan.
+        too; 16 offers weights of bfloat16, 4 weights of int4 by groups, to linear layers alone:
+        there is no such kernel for convolutions. The plan's schemes end in their bits, and
+        `tvm_sparse.quantize` takes the plan.
     calibration : Tensor or (Tensor, Tensor), optional
         A batch of inputs, with labels where an accuracy must stay; the model is a torch module
         then.

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tvm_sparse import words
 from tvm_sparse.latency import DENSE
 from tvm_sparse.layer import Layer
 from tvm_sparse.planning import borders
@@ -29,7 +30,7 @@ class Option:
     Parameters
     ----------
     scheme : Scheme
-        Its bits are those of weights and inputs: 8 for an int8 layer.
+        Its bits are those of weights; of 8, inputs are bytes as well.
     seconds : float
         How long the layer takes.
     error : float
@@ -99,7 +100,7 @@ class Slot:
     @property
     def integers(self) -> npt.NDArray[np.bool_]:
         """Whether each option is int8, shape (options,)."""
-        return np.array([option.scheme.bits < DENSE.bits for option in self.options])
+        return np.array([option.scheme.bits == words.BITS for option in self.options])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ class Problem:
         """Return what a selection takes of a resource, with what is fixed."""
         options = self.options(chosen)
         taken = float(sum(getattr(option, resource) for option in options))
-        whole = [int(option.scheme.bits < DENSE.bits) for option in options]
+        whole = [int(option.scheme.bits == words.BITS) for option in options]
         integers = sum(kind << place for place, kind in enumerate(whole))
         met = sum(border.seconds(integers) for border in self._borders(resource))
         return self.fixed(resource) + taken + met

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tvm_sparse import formats
+from tvm_sparse import formats, short_weights
 from tvm_sparse.formats.protocol import Weight
+from tvm_sparse.precision import Precision
 from tvm_sparse.scheme import Scheme
 
 
@@ -28,9 +29,14 @@ def kept(weight: Weight, scheme: Scheme) -> Weight:
 
 
 def rounded(weight: Weight, bits: int) -> Weight:
-    """Return a weight on a grid of 2ᵇ - 1 values for each filter, around zero."""
+    """Return a weight in fewer bits, as `tvm_sparse.quantize` rounds it.
+
+    16 are bfloat16, 4 int4 by groups; else it is on a grid of 2ᵇ - 1 values for each filter.
+    """
     if bits == 32:
         return weight
+    if bits in short_weights.BITS:
+        return short_weights.rounded(weight, Precision.parse(bits))
     most = 2 ** (bits - 1) - 1
     largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     scale = np.where(largest > 0, largest / most, 1).reshape(-1, *[1] * (weight.ndim - 1))

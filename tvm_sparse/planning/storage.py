@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+from tvm_sparse import nibbles, sixteen, words
 from tvm_sparse.layer import Layer
+from tvm_sparse.precision import GROUP
 from tvm_sparse.scheme import Scheme
 
+_BLOCK = 8 * words.BYTES  # int8 weights that share an index
 _BOXES = {"block", "block_punched", "one_by_n"}
 
 
@@ -21,9 +24,30 @@ def together(layer: Layer, scheme: Scheme) -> int:
 
 
 def stored_nbytes(layer: Layer, scheme: Scheme) -> int:
-    """Return the bytes of the kept weights, and of an index of 4 bytes for those kept together."""
+    """Return the bytes of the kept weights, and of an index of 4 bytes for those kept together.
+
+    Dense convolutions of 16 bits have an index for each tap that all filters share. Weights of 4
+    bits have a float besides for each group that shares a scale. Those of 8 bits are whole words of
+    channels, blocks of 8 filters at least with an index for each word, also where all are kept, and
+    two numbers a filter: its bias and its scale.
+    """
+    if scheme.bits == words.BITS:
+        return _of_words(layer, scheme)
     weights = math.prod(layer.weight)
     values = weights * scheme.density * scheme.bits / 8
+    if scheme.bits == nibbles.BITS:
+        values += 4 * layer.filters * math.ceil(layer.channels / GROUP)
     if scheme.format == "dense":
-        return round(values)
+        taps = layer.taps if scheme.bits == sixteen.BITS and layer.op == "conv2d" else 0
+        return round(values) + 4 * taps
     return round(values + 4 * weights * scheme.density / together(layer, scheme))
+
+
+def _of_words(layer: Layer, scheme: Scheme) -> int:
+    """Return the bytes of an int8 layer: those of every word where an index each takes more."""
+    filters, channels, *kernel = layer.weight
+    weights = filters * math.ceil(channels / words.BYTES) * words.BYTES * math.prod(kernel)
+    dense = weights * (1 + 4 / _BLOCK)
+    sparse = weights * scheme.density * (1 + 4 / together(layer, scheme))
+    least = dense if scheme.format == "dense" else min(dense, sparse)
+    return round(least + 8 * filters)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable, canonical
-from tvm_sparse.profiling.lowered import Called
+from tvm_sparse.profiling.lowered import Called, stored
 from tvm_sparse.profiling.rounds import Rounds
 from tvm_sparse.scheme import Scheme
 
@@ -68,6 +68,6 @@ def cell_of(
         seconds=seconds,
         spread=spread,
         runs=runs,
-        kernel=f"{choice.stored}: {choice.kernel}" if choice.is_sparse else str(choice.kernel),
+        kernel=f"{stored(choice)}: {choice.kernel}" if choice.is_sparse else str(choice.kernel),
         terms=call.layer.terms,
     )

@@ -18,9 +18,8 @@ from tvm_sparse import targets
 from tvm_sparse.choose import Choice
 from tvm_sparse.errors import DatabaseError
 from tvm_sparse.frontend import import_model
-from tvm_sparse.integer_choice import IntegerChoice
 from tvm_sparse.latency import Epilogue, Latency, LatencyTable, canonical
-from tvm_sparse.profiling.lowered import Called, LayerCall, Lowered, lower
+from tvm_sparse.profiling.lowered import AnyChoice, Called, LayerCall, Lowered, lower, stored
 from tvm_sparse.profiling.profile import simplified
 from tvm_sparse.profiling.read import Prediction
 from tvm_sparse.profiling.terms import FORMULA
@@ -130,24 +129,22 @@ def _part(call: Called, table: LatencyTable, predict: Prediction) -> Part:
         return Part(name=call.key, stored="", latency=operator)
     choice, epilogue = call.layer.choice, call.layer.epilogue
     latency = _measured(choice, epilogue, table) or _predicted(call.layer, predict)
-    return Part(name=choice.layer.name, stored=choice.stored, latency=latency)
+    return Part(name=choice.layer.name, stored=stored(choice), latency=latency)
 
 
 def _predicted(call: LayerCall, predict: Prediction) -> Latency:
     choice = call.choice
-    if isinstance(choice, IntegerChoice):
-        return predict.of_integers(choice.layer.key, call.terms[FORMULA])
+    if choice.used.bits < 32:
+        return predict.of_few_bits(choice.layer.key, choice.used.bits, call.terms[FORMULA])
     scheme = canonical(choice.layer, choice.found)
     return predict.at(choice.layer, scheme, call.epilogue, call.terms)
 
 
-def _measured(
-    choice: Choice | IntegerChoice, epilogue: Epilogue, table: LatencyTable
-) -> Latency | None:
+def _measured(choice: AnyChoice, epilogue: Epilogue, table: LatencyTable) -> Latency | None:
     """Return what was measured of a layer with the zeros that it has.
 
-    Rounding to bytes makes a few zeros more: where these are not used, they do not count. What is
-    fused into an int8 layer hardly costs time: any measurement of the layer will do.
+    Rounding to bytes, or to four bits, makes zeros more: where these are not used, they do not
+    count. What is fused into an int8 layer hardly costs time: any measurement of it will do.
     """
     key = choice.layer.key
     if isinstance(choice, Choice):

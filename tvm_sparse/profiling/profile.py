@@ -11,10 +11,11 @@ from typing import Any
 
 import tvm
 
+from tvm_sparse import short_weights
 from tvm_sparse.errors import DatabaseError, ModelError
 from tvm_sparse.frontend import import_model
 from tvm_sparse.latency import DENSE, Cell, Epilogue, LatencyTable
-from tvm_sparse.profiling import file, integers, pace, sampling
+from tvm_sparse.profiling import file, integers, pace, sampling, short
 from tvm_sparse.profiling.alone import Alone
 from tvm_sparse.profiling.cells import Network, unknown
 from tvm_sparse.profiling.in_place import InPlace
@@ -98,7 +99,9 @@ def profile(
     densities : sequence of float, optional
         The coarse grid; by default `sampling.DENSITIES`.
     bits : sequence of int
-        32 for float layers, 8 for the same layers as int8, in networks that are int8 throughout.
+        32 for float layers, 8 for the same layers as int8, in networks that are int8 throughout;
+        16 and 4 for weights of bfloat16 and int4, activations being floats. Layers that cannot have
+        so many bits stay floats meanwhile: 4 are for linear layers alone.
     time : float, optional
         Seconds after which no more networks are begun.
     database : path, optional
@@ -120,9 +123,9 @@ def profile(
     ModelError
         If the model cannot be imported or has no layers.
     FormatError
-        If a scheme or a density is unknown.
+        If a scheme, a density or a number of bits is unknown.
     TargetError
-        If the target is unknown, or not this machine.
+        If the target is unknown, or not this machine; if it is a GPU and bits are 16 or 4.
     DeviceError
         If there is no tracker or no such board, the board cannot run code for the target, or all
         boards were lost; what was measured before is kept.
@@ -132,6 +135,7 @@ def profile(
     """
     place = find(target, tracker, key, runner, host, cpus)
     known = place.target
+    short.check(bits, known)
     mod = simplified(import_model(model, example_inputs, None), known)
     path = Path(database) if database is not None else Path("tuning_logs") / known.name
     ends = None if time is None else clock.monotonic() + time
@@ -175,6 +179,8 @@ class _Session:
         """Measure the coarse grid, then what the predictor needs."""
         self._say("looking at the layers", 0, 0)
         places = self._places()
+        if not places and self.bits < 32:
+            return
         if not places:
             raise ModelError(
                 "the model has no convolution or linear layer with constant float32 weights: "
@@ -185,9 +191,9 @@ class _Session:
             place.pending = sampling.missing(place, self.table, wanted[name])
             place.usual = wanted[name][:_USUAL]
         self._measure(list(places.values()), "coarse grid")
-        if self.bits < 32:
+        if self.bits == integers.BITS:
             self._measure_borders()
-        else:
+        elif self.bits == 32:
             self._measure_finer(places, wanted)
         self._measure_again(places)
 
@@ -226,16 +232,23 @@ class _Session:
         return [replace(scheme, bits=self.bits) for scheme in found]
 
     def _lowered(self, schemes: Mapping[str, Scheme]) -> Lowered:
-        """Return the network whose layers have schemes, by name."""
-        mod = prune_constants(self.mod, lambda layer: schemes.get(layer.name, DENSE))
-        mod = mod if self.bits == 32 else integers.quantized(mod)
+        """Return the network whose layers have schemes, by name; others are dense floats."""
+        each = {part: one for name, one in schemes.items() for part in name.split(" + ")}
+        mod = prune_constants(self.mod, lambda layer: each.get(layer.name, DENSE))
+        mod = integers.quantized(mod) if self.bits == integers.BITS else short.noted(mod, each)
         return lower(mod, self.target, sparse=False)
 
+    def _dense(self) -> dict[str, Scheme]:
+        """Return the dense scheme of each layer that can have the bits."""
+        can = [layer for layer in found_layers(self.mod) if short_weights.fits(layer, self.bits)]
+        return {layer.name: replace(DENSE, bits=self.bits) for layer in can}
+
     def _places(self) -> dict[tuple[str, Epilogue], Place]:
-        """Return the model's layers, by what the table calls them."""
+        """Return the model's layers that have the bits, by what the table calls them."""
         places: dict[tuple[str, Epilogue], Place] = {}
-        layers = [call.layer for call in self._lowered({}).calls if call.layer is not None]
-        for one in layers:
+        calls = self._lowered(self._dense()).calls
+        layers = [call.layer for call in calls if call.layer is not None]
+        for one in (layer for layer in layers if layer.choice.used.bits == self.bits):
             layer = one.choice.layer
             place = Place(layer=layer, epilogue=one.epilogue)
             place = places.setdefault((layer.key, one.epilogue), place)

@@ -6,7 +6,8 @@ Before::
 
 After::
 
-    y = R.nn.conv2d(x, pruned, ...)        # random numbers, zeros as the format's mask leaves them
+    y = R.nn.conv2d(x, pruned, ...)        # random numbers, zeros as the format's mask leaves them,
+                                           # rounded if the scheme has 16 or 4 bits
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from tvm_sparse import formats
+from tvm_sparse import formats, short_weights
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
+from tvm_sparse.precision import Precision
 from tvm_sparse.relay_passes import expr, layers, record
 from tvm_sparse.scheme import Scheme
 
@@ -54,16 +56,16 @@ def prune_constants(mod: tvm.IRModule, wanted: Callable[[Layer], Scheme | None])
 def weight(layer: Layer, scheme: Scheme) -> Weight:
     """Return random weights of a layer, always the same, with the zeros of a scheme.
 
-    They keep activations of order one, whatever the density.
+    They keep activations of order one, whatever the density. Of 16 or 4 bits, they are rounded.
     """
     seed = zlib.crc32(f"{layer.key} {scheme} {layer.name}".encode())
     rng = np.random.default_rng(seed)
     size = 1 / np.sqrt(layer.taps * scheme.density)
     drawn = (rng.standard_normal(layer.weight, np.float32) * np.float32(size)).astype(np.float32)
-    if scheme.format == "dense":
-        return drawn
-    kept = formats.get(scheme.format).mask(np.abs(drawn), scheme.density, scheme.block)
-    return np.where(kept, drawn, np.float32(0))
+    if scheme.format != "dense":
+        kept = formats.get(scheme.format).mask(np.abs(drawn), scheme.density, scheme.block)
+        drawn = np.where(kept, drawn, np.float32(0))
+    return short_weights.rounded(drawn, Precision.parse(scheme))
 
 
 def _changes(

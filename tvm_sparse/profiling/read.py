@@ -17,7 +17,7 @@ import numpy as np
 from tvm_sparse import targets
 from tvm_sparse.latency import DENSE, Epilogue, Latency, LatencyTable
 from tvm_sparse.layer import Layer
-from tvm_sparse.profiling import file, integers, pace
+from tvm_sparse.profiling import file, integers, pace, short
 from tvm_sparse.profiling.predictor import Predictor
 from tvm_sparse.profiling.prune_constants import weight
 from tvm_sparse.profiling.terms import FORMULA, following, terms
@@ -81,12 +81,11 @@ class Prediction:
 
     def __call__(self, layer: Layer, scheme: Scheme, epilogue: Epilogue) -> Latency:
         """Predict how long a layer takes, its weights being random numbers."""
-        if scheme.bits == integers.BITS:
+        if scheme.bits < 32:
             name = layer, scheme
             if name not in self._known:
-                kernel = integers.choose(layer, weight(layer, scheme), self._target).kernel
-                self._known[name] = {FORMULA: kernel.seconds}
-            return self.of_integers(layer.key, self._known[name][FORMULA])
+                self._known[name] = {FORMULA: self._formula(layer, scheme)}
+            return self.of_few_bits(layer.key, scheme.bits, self._known[name][FORMULA])
         return self.at(layer, scheme, epilogue, self._terms(layer, scheme, epilogue))
 
     def at(
@@ -130,19 +129,27 @@ class Prediction:
             self._known[name] = terms(choice, drawn, epilogue)
         return {**self._known[name], **following(layer, epilogue)}
 
-    def of_integers(self, key: str, formula: float) -> Latency:
-        """Predict how long an int8 kernel takes: the formula's time, times what it is off.
+    def _formula(self, layer: Layer, scheme: Scheme) -> float:
+        """Return the seconds that the cost formula predicts of a layer of fewer than 32 bits."""
+        drawn = weight(layer, scheme)
+        if scheme.bits == integers.BITS:
+            return integers.choose(layer, drawn, self._target).kernel.seconds
+        return short.choose(layer, drawn, scheme.bits, self._target).kernel.seconds
 
-        That is the median over the layer's measured cells, or over those of all layers.
+    def of_few_bits(self, key: str, bits: int, formula: float) -> Latency:
+        """Predict how long a kernel of few bits takes: the formula's time, times what it is off.
+
+        That is the median over the layer's measured cells of as many bits, or over all layers'.
 
         Parameters
         ----------
         key : str
             The layer's.
+        bits : int
         formula : float
             Seconds that the cost formula predicts.
         """
-        cells = [cell for cell in self._table.cells if cell.scheme.bits == integers.BITS]
+        cells = [cell for cell in self._table.cells if cell.scheme.bits == bits]
         known = [cell for cell in cells if cell.terms]
         near = [cell for cell in known if cell.key == key] or known
         ratios = [cell.seconds / cell.terms[FORMULA] for cell in near] or [1.0]

@@ -18,6 +18,8 @@ from tvm_sparse.scheme import Scheme
 DENSITIES = (0.04, 0.12, 0.4)  # equal ratios, from about where plans end
 FORMATS = ("one_by_n-4", "one_by_n-8", "one_by_n-16", "block_punched-8x4", "unstructured")
 INTEGER_FORMATS = ("block_punched-4x4", "block_punched-8x4", "block_punched-16x4")  # whole words
+NIBBLE_FORMATS = ("one_by_n-16", "one_by_n-32")  # whole panels of filters
+_USUAL = {8: INTEGER_FORMATS, 4: NIBBLE_FORMATS}
 _APART = 1.15  # ratio of densities below which two cells tell the same
 
 
@@ -49,7 +51,7 @@ class Place:
 
 def usual(bits: int) -> tuple[str, ...]:
     """Return the formats that are measured and offered where nobody names others."""
-    return FORMATS if bits == 32 else INTEGER_FORMATS
+    return _USUAL.get(bits, FORMATS)
 
 
 def grid(layer: Layer, wanted: Sequence[str], densities: Sequence[float]) -> list[Scheme]:

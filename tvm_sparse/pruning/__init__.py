@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,8 @@ def prune(
         and not for the first and last layer), or a scheme for each named layer.
     method : str
         The algorithm; see `methods`. `exact_obs` and `sparse_gpt` also round the weights of schemes
-        of fewer than 32 bits.
+        of fewer than 32 bits, but not those of a `Plan`: `tvm_sparse.quantize` does it by the same
+        plan, to its own scales.
     **given
         What the algorithm needs, and its options: ``data``, batches of inputs to calibrate on
         (`tvm_sparse.pruning.batches`); ``training``, how to train
@@ -103,6 +105,8 @@ def prune(
 
     algorithm = _algorithm(method)
     schemes = resolve(model, plan)
+    if hasattr(plan, "precisions"):
+        schemes = {name: replace(scheme, bits=32) for name, scheme in schemes.items()}
     _check_formats(method, schemes)
     _check_given(method, algorithm, given)
     algorithm(model, schemes, **given)

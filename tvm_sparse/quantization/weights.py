@@ -13,7 +13,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from tvm_sparse import nibbles, sixteen, smartdeal
+from tvm_sparse import short_weights, smartdeal
 from tvm_sparse.errors import ModelError
 from tvm_sparse.formats.protocol import Weight
 from tvm_sparse.layer import Layer
@@ -53,12 +53,14 @@ def round_weights(
     """
     found = _layers(mod)
     if isinstance(wanted, Precision):
-        chosen = {name: wanted for name, layer in found.items() if _fits(layer, wanted)}
+        chosen = {
+            name: wanted for name, layer in found.items() if short_weights.fits(layer, wanted.bits)
+        }
     else:
         _check(wanted, found)
         chosen = dict(wanted)
     names = record.names(mod)
-    short = {n: v for n, v in chosen.items() if v.bits in (4, 16) and n not in skip}
+    short = {n: v for n, v in chosen.items() if v.bits in short_weights.BITS and n not in skip}
     notes: list[str] = []
 
     def changes(uses: expr.Uses) -> dict[relax.Var, expr.Change]:
@@ -96,16 +98,12 @@ def _layer(uses: expr.Uses, call: Any, name: str) -> Layer | None:
     return layer if isinstance(layer, Layer) else None
 
 
-def _fits(layer: Layer, wanted: Precision) -> bool:
-    return wanted.bits != nibbles.BITS or layer.op == "linear"
-
-
 def _check(chosen: Mapping[str, Precision], found: Mapping[str, Layer]) -> None:
     for name, wanted in chosen.items():
         if name not in found:
             some = ", ".join(sorted(found)[:8])
             raise ModelError(f"cannot quantize {name!r}: there is no such layer; layers: {some}, …")
-        if not _fits(found[name], wanted):
+        if not short_weights.fits(found[name], wanted.bits):
             raise ModelError(
                 f"layer {name!r} cannot have weights of {wanted}: four bits are for linear layers; "
                 "give it 8, 16 or 32 bits"
@@ -123,17 +121,11 @@ def _change(layer: Layer, wanted: Precision, notes: list[str]) -> expr.Change:
             notes.append(_note(layer, deal, weight))
             x, rounded = _based(x, deal.basis, builder), deal.coefficients
         else:
-            rounded = _rounded(weight, wanted)
+            rounded = short_weights.rounded(weight, wanted)
         value = expr.const(rounded.T if layer.op == "linear" else rounded)
         return relax.Call(call.op, [x, value], call.attrs, call.ty_args)
 
     return change
-
-
-def _rounded(weight: Weight, wanted: Precision) -> Weight:
-    if wanted.bits == sixteen.BITS:
-        return sixteen.rounded(weight, wanted.name)
-    return nibbles.integers(weight, wanted.group).dense()
 
 
 def _based(x: relax.Expr, basis: Weight, builder: relax.BlockBuilder) -> relax.Expr:

@@ -8,12 +8,12 @@ from typing import Any
 
 from tvm_sparse import formats, pruning
 from tvm_sparse.errors import ConfigError, FormatError
+from tvm_sparse.profiling import short
 from tvm_sparse.profiling.sampling import FORMATS
 from tvm_sparse.quantization.ranges import METHODS
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.workflow.config import Config
 
-BITS = (32, 8)
 _ERRORS = ("outputs", "loss", "magnitude")
 _COUNTS = (
     ("data", "size"),
@@ -43,9 +43,9 @@ def check(config: Config, where: str) -> None:
     _one_of(config.plan.difficulty, ("easy", "hard"), f"{where}, plan, difficulty")
     _one_of(config.prune.method, pruning.methods(), f"{where}, prune, method")
     _one_of(config.quantize.method, METHODS, f"{where}, quantize, method")
-    _one_of(config.quantize.bits, BITS, f"{where}, quantize, bits")
+    _one_of(config.quantize.bits, short.KNOWN, f"{where}, quantize, bits")
     for bits in config.plan.bits or (0,):
-        _one_of(bits, BITS, f"{where}, plan, bits")
+        _one_of(bits, short.KNOWN, f"{where}, plan, bits")
     for table in ("profile", "plan"):
         _check_formats(getattr(config, table).formats, f"{where}, {table}, formats")
     offered(config, where)

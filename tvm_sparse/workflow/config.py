@@ -85,7 +85,7 @@ class Plan:
 
     With `correct`, a plan whose network misses a budget of time by over 3 % is made again, with
     another budget. `bits` are offered to each layer: with 8 among them, those that gain by it
-    become int8.
+    become int8; 16 and 4 make weights smaller, 4 those of linear layers alone.
     """
 
     budget: str = "2.5x"
@@ -111,7 +111,8 @@ class Prune:
 class Quantize:
     """As `tvm_sparse.quantize` takes it; `images` calibrate.
 
-    With 8 bits all layers become int8 but those to `skip`; with 32, those that the plan names.
+    With 8 bits all layers become int8 but those to `skip`, with 16 or 4 their weights are rounded;
+    with 32, the plan says which.
     """
 
     bits: int = 32

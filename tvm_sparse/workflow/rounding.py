@@ -1,7 +1,9 @@
-"""Make layers of a pruned network int8: all of them, or those that a plan names."""
+"""Give layers of a pruned network fewer bits: all of them, or those that a plan names."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ from torch import nn
 from tvm_sparse import aside
 from tvm_sparse.errors import ConfigError
 from tvm_sparse.planning.plan import Plan
+from tvm_sparse.precision import Precision
 from tvm_sparse.quantization import quantize
+from tvm_sparse.report import LayerReport
 from tvm_sparse.workflow.config import Config
 from tvm_sparse.workflow.shared import Shared
 
@@ -39,6 +43,11 @@ def rounded(model: nn.Module, bits: int | Plan, shared: Shared) -> tvm.IRModule:
         skip=wanted.skip,
         target=shared.target,
     )
+
+
+def counted(rows: Iterable[LayerReport]) -> dict[str, int]:
+    """Return how many layers have each precision but float32, e.g. ``{"int8": 5, "int4": 2}``."""
+    return dict(Counter(Precision.parse(row.bits).name for row in rows if row.bits < 32))
 
 
 def save(mod: tvm.IRModule, path: Path) -> None:

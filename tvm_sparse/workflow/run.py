@@ -60,8 +60,8 @@ def stages(config: Config, folder: Path, tell: Tell, done: Told) -> list[Variant
     shared.folder.stage("run", named(about), lambda: about)
     done("train", shared.trained)
     done("profile", shared.profiled)
-    if shared.profiled_integers is not None:
-        done("profile int8", shared.profiled_integers)
+    for name, found in shared.profiled_short.items():
+        done(f"profile {name}", found)
     done("dense", shared.measured)
     variants = [Variant(shared=shared, strategy=s, budget=b) for s, b in config.variants]
     for variant in variants:

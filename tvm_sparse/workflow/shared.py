@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from tvm_sparse import targets
 from tvm_sparse.building import build
 from tvm_sparse.latency import LatencyTable
 from tvm_sparse.planning.planner import Planner
+from tvm_sparse.precision import Precision
 from tvm_sparse.profiling.network import estimate
 from tvm_sparse.profiling.profile import profile
 from tvm_sparse.profiling.read import read
@@ -88,19 +89,20 @@ class Shared:
         return self.folder.stage("profile", of, lambda: self._profile(32))
 
     @cached_property
-    def profiled_integers(self) -> Result | None:
-        """What the stage ``profile_int8`` found; None where no layer is to be int8."""
-        config = self.config
-        if min(*config.plan.bits, config.quantize.bits) == 32:
-            return None
-        of = named("profile_int8", self.profiled["of"])
-        return self.folder.stage("profile_int8", of, lambda: self._profile(8))
+    def profiled_short(self) -> dict[str, Result]:
+        """What the stages ``profile_int8``, … found, for each precision that layers may have."""
+        config, found = self.config, {}
+        for bits in sorted({*config.plan.bits, config.quantize.bits} - {32}):
+            name = Precision.parse(bits).name
+            of = named(f"profile_{name}", self.profiled["of"])
+            found[name] = self.folder.stage(f"profile_{name}", of, partial(self._profile, bits))
+        return found
 
     @cached_property
     def table(self) -> LatencyTable:
         """The latency table."""
-        found = self.profiled_integers or self.profiled
-        return read(Path(found["table"]), self.target)
+        found = [self.profiled, *self.profiled_short.values()]
+        return read(Path(found[-1]["table"]), self.target)
 
     @cached_property
     def measured(self) -> Result:

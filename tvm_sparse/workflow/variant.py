@@ -105,7 +105,7 @@ class Variant:
 
     @cached_property
     def quantized(self) -> Result:
-        """What the stage ``quantize`` found: how many layers are int8, and the accuracy then."""
+        """What the stage ``quantize`` found: layers of fewer bits, and the accuracy then."""
         of = named("quantize", self.fine_tuned["of"], self.shared.config.table("quantize"))
         return self.folder.stage("quantize", of, self._quantize)
 
@@ -163,17 +163,19 @@ class Variant:
 
     def _quantize(self) -> Result:
         shared, before = self.shared, self.fine_tuned["accuracy"]
-        bits = rounding.wanted_bits(shared.config, self.plan)
-        if bits is None:
-            return {"layers": 0, "accuracy": before, "before": before}
+        wanted = rounding.wanted_bits(shared.config, self.plan)
+        if wanted is None:
+            return {"layers": 0, "bits": {}, "accuracy": before, "before": before}
         shared.tell("quantizing", 0, 2)
-        mod = rounding.rounded(self.model, bits, shared)
+        mod = rounding.rounded(self.model, wanted, shared)
         shared.tell("testing the quantized network", 1, 2)
         compiled = build(mod, shared.target, sparse=False, database=False)
         compiled.export(self.folder.path / "rounded.so")
         rounding.save(mod, self.folder.path / "quantized.json")
+        bits = rounding.counted(compiled.report)
         return {
-            "layers": sum(row.is_integer for row in compiled.report),
+            "layers": sum(bits.values()),
+            "bits": bits,
             "accuracy": verify.accuracy(compiled, shared.images),
             "before": before,
             "notes": compiled.report.notes,

@@ -40,7 +40,7 @@ def exactly(compiled: Compiled, model: nn.Module, data: Images) -> tuple[float, 
 
 
 def alike(compiled: Compiled, dense: Compiled, data: Images) -> tuple[float, float]:
-    """Return an int8 network's accuracy, and how far it is from one that skips no zeros.
+    """Return a quantized network's accuracy, and how far it is from one that skips no zeros.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
+from tvm_sparse.precision import Precision
 from tvm_sparse.workflow.folder import Result
 from tvm_sparse.workflow.report.gather import Found, Made, Mask
 
@@ -17,7 +18,7 @@ Axes = Any
 
 _INK, _PALE, _GRID = "#1d2733", "#aab4bf", "#e3e7ec"
 _COLORS = {"search": "#0b6e99", "dp": "#5a9e3c", "rules": "#c77d0a", "uniform": "#b5405a"}
-_BYTES = "#c77d0a"  # of int8 layers
+_FEWER = {8: "#c77d0a", 4: "#b5405a", 16: "#5a9e3c"}  # colors of layers, by bits
 _MARKS = {"search": "o", "dp": "s", "rules": "D", "uniform": "^"}
 _WIDTH = 9.0  # inches
 _WINDOW = (48, 144)  # filters and weights of a mask that are shown
@@ -62,7 +63,8 @@ def layers(found: Found) -> Figure:
     dense = [row["dense"] * 1e3 for row in rows]
     mine = [row["measured"] * 1e3 for row in rows]
     axes.barh(at - 0.19, dense, 0.36, color=_PALE, label="dense, from the table")
-    for bits, color, name in ((32, _COLORS["search"], "planned"), (8, _BYTES, "planned, int8")):
+    for bits, color in {32: _COLORS["search"], **_FEWER}.items():
+        name = f"planned{_precision(bits, ', ')}"
         some = [place for place, row in enumerate(rows) if row["bits"] == bits]
         if some:
             bars = [mine[place] for place in some]
@@ -188,8 +190,12 @@ def _front(axes: Axes, made: Sequence[Made]) -> None:
 def _about(row: Result) -> str:
     """Return a layer's scheme, bits and measured time."""
     scheme = "dense" if row["scheme"].startswith("dense") else row["scheme"]
-    bits = " int8" if row["bits"] == 8 else ""
-    return f"{scheme}{bits}: {row['measured'] * 1e3:.3g} ms"
+    return f"{scheme}{_precision(row['bits'], ' ')}: {row['measured'] * 1e3:.3g} ms"
+
+
+def _precision(bits: int, before: str) -> str:
+    """Return e.g. ``int8`` with a text before it; nothing of floats."""
+    return "" if bits == 32 else f"{before}{Precision.parse(bits).name}"
 
 
 def _mask(axes: Axes, mask: Mask, name: str, scheme: str) -> None:

@@ -65,7 +65,7 @@ class Made:
             planned = self.plan.layers.get(kernel["name"].split(" + ")[0])
             if kernel["stored"] and planned is not None:
                 about: Result = {"scheme": str(planned.scheme).partition("/")[0]}
-                about["bits"] = 8 if kernel["stored"].endswith("/8") else 32
+                about["bits"] = int(kernel["stored"].rpartition("/")[2])
                 about["dense"] = planned.dense_seconds
                 found.append({**kernel, **about})
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from tvm_sparse.workflow.folder import Result
 from tvm_sparse.workflow.report.gather import Found, Made
 
 _TITLES = {
@@ -72,7 +73,7 @@ def _plans(found: Found) -> str:
         "accuracy",
         "pruned",
         "fine-tuned",
-        "int8 layers",
+        "fewer bits",
         "KiB weights",
     )
     rows = [
@@ -84,12 +85,18 @@ def _plans(found: Found) -> str:
             f"{made.verified['accuracy']:.2%}",
             f"{made.pruned['accuracy']:.1%}",
             f"{made.fine_tuned['accuracy']:.2%}",
-            str(made.quantized["layers"]),
+            _bits(made.quantized),
             f"{made.built['nbytes'] / 1024:.0f}",
         )
         for made in found.made
     ]
     return _table(head, rows)
+
+
+def _bits(quantized: Result) -> str:
+    """Return how many layers have which precision, e.g. ``5 int8, 2 int4``."""
+    each = quantized.get("bits", {"int8": quantized["layers"]} if quantized["layers"] else {})
+    return ", ".join(f"{number} {name}" for name, number in each.items()) or "0"
 
 
 def _off(made: Made) -> float:
