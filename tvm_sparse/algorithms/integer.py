@@ -13,6 +13,7 @@ See `tvm_sparse.integer` for the numbers.
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms import word_product
 from tvm_sparse.algorithms.multiply import grid
 from tvm_sparse.algorithms.pack import packing
 from tvm_sparse.algorithms.positions import shapes
@@ -24,7 +25,7 @@ from tvm_sparse.octets import dot4
 from tvm_sparse.plane import Plane
 from tvm_sparse.rows import RowBlocks
 from tvm_sparse.tile import Tile
-from tvm_sparse.words import BYTES, repeated
+from tvm_sparse.words import repeated
 
 
 def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: Integers):
@@ -47,12 +48,7 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
         residual (…, factor, ratio (F,), R, Y), where R is like Y.
     """
     x_shape, y_shape = shapes(layer)
-    bytes_out = numbers.output is not None
-    filters = T.int64(-(-layer.filters // BYTES) * BYTES if bytes_out else layer.filters)
-    if bytes_out:
-        axis = 0 if layer.op == "linear" else 1
-        y_shape = (*y_shape[:axis], filters // BYTES, *y_shape[axis + 1 :])
-    dtype = "int32" if bytes_out else "float32"
+    y_shape, dtype, filters = word_product.outputs(layer, numbers, y_shape)
     block, lists, taps = T.int64(rows.filters), T.int64(len(rows.ptr)), T.int64(len(rows.taps))
     batch, tiles, groups = grid(layer, plane)
     number, lanes = T.int64(rows.filters * rows.blocks), T.int64(tile.span(plane.length))
@@ -73,39 +69,18 @@ def product(layer: Layer, plane: Plane, tile: Tile, rows: RowBlocks, numbers: In
             multiply(A, packed, values, offset, ptr, start)
         store(A, factor, ratio, R, Y)
 
-    if numbers.residual is None:
-
-        @T.prim_func(s_tir=True, private=True)
-        def integer_product(
-            X: T.Buffer(x_shape, "int32"),
-            values: T.Buffer((taps, block), "int32"),
-            offset: T.Buffer((taps,), "int32"),
-            ptr: T.Buffer((lists,), "int64"),
-            start: T.Buffer((number,), "int32"),
-            factor: T.Buffer((factors,), "float32"),
-            Y: T.Buffer(y_shape, dtype),
-        ):
-            T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-            body(X, values, offset, ptr, start, factor, None, None, Y)
-
-        return integer_product
-
-    @T.prim_func(s_tir=True, private=True)
-    def integer_product_and_sum(
-        X: T.Buffer(x_shape, "int32"),
-        values: T.Buffer((taps, block), "int32"),
-        offset: T.Buffer((taps,), "int32"),
-        ptr: T.Buffer((lists,), "int64"),
-        start: T.Buffer((number,), "int32"),
-        factor: T.Buffer((factors,), "float32"),
-        ratio: T.Buffer((filters,), "float32"),
-        R: T.Buffer(y_shape, dtype),
-        Y: T.Buffer(y_shape, dtype),
-    ):
-        T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-        body(X, values, offset, ptr, start, factor, ratio, R, Y)
-
-    return integer_product_and_sum
+    arrays = word_product.Shapes(
+        x=x_shape,
+        values=(taps, block),
+        offset=(taps,),
+        ptr=(lists,),
+        start=(number,),
+        factor=(factors,),
+        ratio=(filters,),
+        y=y_shape,
+        y_dtype=dtype,
+    )
+    return word_product.product(body, arrays, numbers.residual is not None)
 
 
 def _multiplying(layer, plane, tile, rows, dot):

@@ -12,6 +12,7 @@ See `tvm_sparse.integer` for the numbers.
 
 from tvm.script import tirx as T
 
+from tvm_sparse.algorithms import word_product
 from tvm_sparse.algorithms.positions import shapes
 from tvm_sparse.algorithms.rescale import scaling
 from tvm_sparse.algorithms.staging import sizes, staging
@@ -44,17 +45,12 @@ def product(layer: Layer, tile: Workgroup, weight: Chunked, numbers: Integers):
         where R is like Y. Linear layers read and write (channels, rows).
     """
     x_shape, y_shape = shapes(layer)
-    in_words = numbers.output is not None
-    filters = -(-layer.filters // BYTES) * BYTES if in_words else layer.filters
-    if in_words:
-        axis = 0 if layer.op == "linear" else 1
-        y_shape = (*y_shape[:axis], T.int64(filters // BYTES), *y_shape[axis + 1 :])
-    dtype, filters = "int32" if in_words else "float32", T.int64(filters)
+    y_shape, dtype, filters = word_product.outputs(layer, numbers, y_shape)
     taps, block, parts = (T.int64(n) for n in (*weight.values.shape, len(weight.ptr) - 1))
     rows, lanes = T.int64(weight.rows(layer, tile)), T.int64(tile.positions)
     batch, down, across, chunks, space = sizes(layer, tile)
     stage = staging(layer, tile, T.int32(repeated(numbers.data.zero)), turned=True)
-    multiply = _multiplying(layer, tile, weight, BYTES if in_words else 1)
+    multiply = _multiplying(layer, tile, weight, BYTES if numbers.output else 1)
     store = scaling(layer, _sums(tile), layer.filters // layer.groups, numbers)
 
     @T.macro
@@ -65,39 +61,19 @@ def product(layer: Layer, tile: Workgroup, weight: Chunked, numbers: Integers):
         multiply(A, S, values, offset, ptr, start)
         store(A, factor, ratio, R, Y)
 
-    if numbers.residual is None:
-
-        @T.prim_func(s_tir=True, private=True)
-        def integer_product(
-            X: T.Buffer(x_shape, "int32"),
-            values: T.Buffer((taps, block), "int32"),
-            offset: T.Buffer((taps,), "int32"),
-            ptr: T.Buffer((parts + 1,), "int32"),
-            start: T.Buffer((rows,), "int32"),
-            factor: T.Buffer((filters,), "float32"),
-            Y: T.Buffer(y_shape, dtype),
-        ):
-            T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-            body(X, values, offset, ptr, start, factor, None, None, Y)
-
-        return integer_product
-
-    @T.prim_func(s_tir=True, private=True)
-    def integer_product_and_sum(
-        X: T.Buffer(x_shape, "int32"),
-        values: T.Buffer((taps, block), "int32"),
-        offset: T.Buffer((taps,), "int32"),
-        ptr: T.Buffer((parts + 1,), "int32"),
-        start: T.Buffer((rows,), "int32"),
-        factor: T.Buffer((filters,), "float32"),
-        ratio: T.Buffer((filters,), "float32"),
-        R: T.Buffer(y_shape, dtype),
-        Y: T.Buffer(y_shape, dtype),
-    ):
-        T.func_attr({"tirx.noalias": True, "op_pattern": 4})
-        body(X, values, offset, ptr, start, factor, ratio, R, Y)
-
-    return integer_product_and_sum
+    arrays = word_product.Shapes(
+        x=x_shape,
+        values=(taps, block),
+        offset=(taps,),
+        ptr=(parts + 1,),
+        start=(rows,),
+        factor=(filters,),
+        ratio=(filters,),
+        y=y_shape,
+        y_dtype=dtype,
+        ptr_dtype="int32",
+    )
+    return word_product.product(body, arrays, numbers.residual is not None)
 
 
 def _sums(tile):

@@ -15,8 +15,8 @@ import tvm
 from tvm_sparse import integer_choice, targets
 from tvm_sparse.bench import layer_kernels, layers
 from tvm_sparse.bench.layer_kernels import LayerKernel
-from tvm_sparse.bench.regret import RegretRow
-from tvm_sparse.bench.timing import Times, interleaved
+from tvm_sparse.bench.regret import Compared, RegretRow, rows
+from tvm_sparse.bench.timing import interleaved
 from tvm_sparse.compiled import set_threads
 from tvm_sparse.errors import TvmSparseError
 from tvm_sparse.layer import Layer
@@ -45,24 +45,16 @@ def measure_integer_regret(
     found = [layer for layer in layers.layer_set(set_name) if not objection(layer)][:limit]
     wanted = [Scheme.parse(f"{s}@{round(1 - z, 4)}") for s in schemes for z in zeros]
     cases = [(layer, scheme) for layer in found for scheme in wanted]
-    for number, (layer, scheme) in enumerate(cases, 1):
-        tell(f"{number} of {len(cases)} cases: {set_name} {layer.name} {scheme}")
-        chosen, predicted, times = _compare(layer, scheme, target, rounds)
-        yield RegretRow(
-            case=layer.name,
-            set=set_name,
-            scheme=str(scheme).split("@")[0],
-            zeros=1 - scheme.density,
-            threads=threads,
-            chosen=chosen,
-            predicted=predicted,
-            times=times,
-        )
+    yield from rows(
+        cases,
+        set_name,
+        threads,
+        lambda layer, scheme: _compare(layer, scheme, target, rounds),
+        tell,
+    )
 
 
-def _compare(
-    layer: Layer, scheme: Scheme, target: Target, rounds: int
-) -> tuple[str, dict[str, float], dict[str, Times]]:
+def _compare(layer: Layer, scheme: Scheme, target: Target, rounds: int) -> Compared:
     """Return the name of the choice, and the candidates' predicted and measured times."""
     weight = layers.pruned(layers.example(layer)[0], scheme)
     numbers = layer_kernels.integers(weight)

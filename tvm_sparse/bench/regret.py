@@ -22,6 +22,9 @@ from tvm_sparse.relay_passes import pipeline
 from tvm_sparse.scheme import Scheme
 from tvm_sparse.targets import Target
 
+Compared = tuple[str, dict[str, float], dict[str, Times]]
+"""The name of the choice, and the ways' predicted and measured times."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegretRow:
@@ -104,9 +107,26 @@ def measure_regret(
     cases = [
         (layer, scheme) for layer in list(layers.layer_set(set_name))[:limit] for scheme in wanted
     ]
+    yield from rows(
+        cases,
+        set_name,
+        threads,
+        lambda layer, scheme: _compare(layer, scheme, target, rounds),
+        tell,
+    )
+
+
+def rows(
+    cases: Sequence[tuple[Layer, Scheme]],
+    set_name: str,
+    threads: int,
+    compare: Callable[[Layer, Scheme], Compared],
+    tell: Callable[[str], None],
+) -> Iterator[RegretRow]:
+    """Yield what each case of a set costs, told by a function that compares its ways."""
     for number, (layer, scheme) in enumerate(cases, 1):
         tell(f"{number} of {len(cases)} cases: {set_name} {layer.name} {scheme}")
-        chosen, predicted, times = _compare(layer, scheme, target, rounds)
+        chosen, predicted, times = compare(layer, scheme)
         yield RegretRow(
             case=layer.name,
             set=set_name,
@@ -119,9 +139,7 @@ def measure_regret(
         )
 
 
-def _compare(
-    layer: Layer, scheme: Scheme, target: Target, rounds: int
-) -> tuple[str, dict[str, float], dict[str, Times]]:
+def _compare(layer: Layer, scheme: Scheme, target: Target, rounds: int) -> Compared:
     """Return the name of the choice, and the candidates' predicted and measured times."""
     weight, image = layers.example(layer)
     weight = layers.pruned(weight, scheme)

@@ -25,6 +25,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tvm_sparse.errors import ModelError
+from tvm_sparse.frontend.onnx_spelling import spelled
 
 _STEPS = 255.0  # from the least byte to the greatest
 
@@ -39,15 +40,7 @@ def spell_dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     if not any(node.op_type in _SPELLED for node in model.graph.node):
         return model
-    spelled = onnx.ModelProto()
-    spelled.CopyFrom(model)
-    speller = _Speller(spelled.graph)
-    for node in model.graph.node:
-        speller.add(node)
-    del spelled.graph.node[:]
-    spelled.graph.node.extend(speller.nodes)
-    spelled.graph.initializer.extend(speller.constants)
-    return spelled
+    return spelled(model, _Speller)
 
 
 class _Speller:

@@ -26,6 +26,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tvm_sparse.errors import ModelError
+from tvm_sparse.frontend.onnx_spelling import spelled
 
 Array = npt.NDArray[Any]
 _UNARY = {
@@ -52,15 +53,7 @@ def spell_integers(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     if not any(node.op_type.startswith(("QLinear", "QGemm")) for node in model.graph.node):
         return model
-    spelled = onnx.ModelProto()
-    spelled.CopyFrom(model)
-    speller = _Speller(spelled.graph)
-    for node in model.graph.node:
-        speller.add(node)
-    del spelled.graph.node[:]
-    spelled.graph.node.extend(speller.nodes)
-    spelled.graph.initializer.extend(speller.biases)
-    return spelled
+    return spelled(model, _Speller)
 
 
 def check_bytes(model: onnx.ModelProto) -> None:
@@ -83,7 +76,7 @@ class _Speller:
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self.biases: list[onnx.TensorProto] = []
+        self.constants: list[onnx.TensorProto] = []
         self._arrays = {each.name: each for each in graph.initializer}
         self._given: dict[str, tuple[str, str]] = {}  # scale and zero point of tensors of bytes
         self._real: dict[tuple[str, str], str] = {}
@@ -146,7 +139,7 @@ class _Speller:
         """Return the name of a bias in floats, whose steps are the product of some scales."""
         unit = np.prod([np.broadcast_to(self.array(s), self.array(name).shape) for s in scales], 0)
         real = (self.array(name) * (unit.astype(np.float64) * factor)).astype(np.float32)
-        self.biases.append(numpy_helper.from_array(real, f"{name}_real"))
+        self.constants.append(numpy_helper.from_array(real, f"{name}_real"))
         return f"{name}_real"
 
     def array(self, name: str) -> Array:
