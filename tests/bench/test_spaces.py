@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -19,10 +20,13 @@ def row(space: str, valid: int, **errors: int) -> Survey:
     )
 
 
-class Broken:
+class Broken(AbstractContextManager["Broken"]):
     """A bench on which every kernel of one row is wrong."""
 
     def __init__(self, *args: Any) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
         pass
 
     def measure(self, groups: list[list[tuple[Task, Sample]]]) -> list[list[Outcome]]:

@@ -56,8 +56,8 @@ def test_unknown_strategies_and_budgets_are_found_before_anything_runs() -> None
     ("content", "message"),
     [
         ({"prune": {"method": "exact_obd"}}, "prune, method: expected one of .* mean 'exact_obs'"),
-        ({"plan": {"bits": [32, 7]}}, "plan, bits: expected one of 32, 8, got 7"),
-        ({"plan": {"bits": []}}, "plan, bits: expected one of 32, 8"),
+        ({"plan": {"bits": [32, 7]}}, "plan, bits: expected one of 32, 16, 8, 4, got 7"),
+        ({"plan": {"bits": []}}, "plan, bits: expected one of 32, 16, 8, 4"),
         ({"quantize": {"method": "mean"}}, "quantize, method: expected one of minmax, percentile"),
         ({"plan": {"formats": ["blok-4x4"]}}, "plan, formats: .* a format is written e.g. one_by"),
         ({"train": {"batch": 0}}, "train, batch: expected at least 1, got 0"),
